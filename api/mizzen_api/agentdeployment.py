@@ -1,0 +1,150 @@
+"""The custom resource `AgentDeployment`: the only definition of the CRD."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from mizzen_api.agent_spec import AgentSpec
+from mizzen_api.base import ApiModel
+from mizzen_api.conditions import Condition
+from mizzen_api.duration import Duration
+from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
+from mizzen_api.pod import PodSettings, SecretKeyRef
+
+MODEL_PATTERN = r"^([a-z][a-z0-9-]*:[^\s]+|test)$"
+URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+
+class ModelKey(ApiModel):
+    """Where the key of a model's provider comes from."""
+
+    secret_key_ref: SecretKeyRef
+    """A key of a Secret of the same namespace."""
+
+
+class ModelEndpoint(ApiModel):
+    """One model of the chain."""
+
+    model: Annotated[str, StringConstraints(max_length=256, pattern=MODEL_PATTERN)]
+    """`provider:name` as pydantic-ai writes it, such as `vllm:qwen3-32b`; `test` answers without a model."""
+    base_url: Annotated[str, StringConstraints(max_length=2048, pattern=URL_PATTERN)] | None = None
+    """Address of the provider's API, such as `http://vllm.models:8000/v1`; the provider's own without it."""
+    api_key: ModelKey | None = None
+    """The provider's key."""
+    request_timeout: Duration | None = None
+    """How long one request to the model may take, such as `30s`."""
+
+
+ONE_MODEL_SOURCE = "give the model either in spec.agent.model or in spec.models, exactly one of the two"
+
+
+class AgentDeploymentSpec(ApiModel):
+    """What the agent is and how it runs."""
+
+    model_config = {
+        "json_schema_extra": {
+            "x-kubernetes-validations": [
+                {"rule": "has(self.models) != has(self.agent.model)", "message": ONE_MODEL_SOURCE}
+            ]
+        }
+    }
+
+    agent: AgentSpec
+    """The agent in pydantic-ai's own AgentSpec, in its own snake_case."""
+    models: Annotated[tuple[ModelEndpoint, ...], Field(min_length=1, max_length=8)] | None = None
+    """The whole chain of models, in order of preference: the next one answers when one fails."""
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """How many pods."""
+    pod: PodSettings = PodSettings()
+    """How the pods run."""
+
+    @model_validator(mode="after")
+    def _one_model_source(self) -> Self:
+        if (self.models is None) == (self.agent.model is None):
+            raise ValueError(ONE_MODEL_SOURCE)
+        return self
+
+
+class AgentDeploymentStatus(ApiModel):
+    """What the operator observed."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """Generation of the spec that the status speaks of."""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+    """Available, Ready, Progressing, ConfigResolved."""
+    stable_revision: Annotated[str, StringConstraints(max_length=63)] | None = None
+    """Revision that was last rolled out fully."""
+    candidate_revision: Annotated[str, StringConstraints(max_length=63)] | None = None
+    """Revision that is being rolled out; absent when there is none."""
+    model: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """The first model of the chain."""
+    url: Annotated[str, StringConstraints(max_length=2048)] | None = None
+    """Address inside the cluster."""
+    replicas: Annotated[int, Field(ge=0)] | None = None
+    """How many pods there are."""
+    ready_replicas: Annotated[int, Field(ge=0)] | None = None
+    """How many of them are ready."""
+    selector: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    """Label selector of the pods, for the scale subresource."""
+
+
+class Metadata(ApiModel):
+    """The part of Kubernetes' object metadata that Mizzen reads."""
+
+    model_config = {"extra": "ignore"}
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=253)]
+    """Name of the object."""
+    namespace: Annotated[str, StringConstraints(min_length=1, max_length=63)] = "default"
+    """Namespace of the object."""
+    uid: str = ""
+    """Identity given by the API server; empty in a file."""
+    generation: int = 0
+    """Counts changes of the spec; 0 in a file."""
+
+
+NAME_MESSAGE = (
+    f"the name must be at most {MAX_NAME_LENGTH} characters of a-z, 0-9 and '-', starting with a letter, without dots: "
+    "the operator's objects add a suffix to it and the Service needs a DNS label"
+)
+
+
+class AgentDeployment(ApiModel):
+    """Runs a PydanticAI agent as a hardened, observed HTTP service."""
+
+    model_config = {
+        "json_schema_extra": {
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"self.metadata.name.size() <= {MAX_NAME_LENGTH} && "
+                    f"self.metadata.name.matches('{NAME_PATTERN}')",
+                    "message": NAME_MESSAGE,
+                }
+            ]
+        }
+    }
+
+    api_version: Literal["mizzen.dev/v1alpha1"] = API_VERSION
+    """`mizzen.dev/v1alpha1`."""
+    kind: Literal["AgentDeployment"] = KIND
+    """`AgentDeployment`."""
+    metadata: Metadata
+    """Name and namespace."""
+    spec: AgentDeploymentSpec
+    """What the agent is and how it runs."""
+    status: AgentDeploymentStatus = AgentDeploymentStatus()
+    """What the operator observed."""
+
+    @model_validator(mode="after")
+    def _short_plain_name(self) -> Self:
+        if len(self.metadata.name) > MAX_NAME_LENGTH or re.fullmatch(NAME_PATTERN, self.metadata.name) is None:
+            raise ValueError(NAME_MESSAGE)
+        return self

@@ -1,0 +1,112 @@
+"""What the operator writes for the runtime, and what the runtime reports back."""
+
+from typing import Any, Literal
+
+from mizzen_api.base import ApiModel
+from mizzen_api.problems import Problem
+
+CONTRACT_VERSION: Literal[1] = 1
+"""Raised when the shape of what follows changes in a way that the other side must know."""
+
+CONFIG_DIRECTORY = "/etc/mizzen/agent"
+"""Where a revision's immutable ConfigMap is mounted."""
+CONFIG_FILE = "agent.json"
+"""Key of the ConfigMap that holds the `RuntimeConfig`."""
+MODELS_DIRECTORY = "/etc/mizzen/models"
+"""Below it one folder for each model with a key, named by the model's place in the chain."""
+API_KEY_FILE = "api-key"
+"""Name of the file in a model's folder."""
+TERMINATION_LOG = "/dev/termination-log"
+"""Where kubelet reads a container's last words."""
+TERMINATION_LOG_BYTES = 4096
+"""What kubelet keeps of them."""
+
+
+def api_key_path(index: int) -> str:
+    """Give the path, in the pod, of the key of the model at `index` of the chain."""
+    return f"{MODELS_DIRECTORY}/{index}/{API_KEY_FILE}"
+
+
+class SecretSource(ApiModel):
+    """Which key of which Secret a mounted file comes from: for messages, never for reading it by the API."""
+
+    name: str
+    """Name of the Secret."""
+    key: str
+    """Key in it."""
+    path: str
+    """Path of the file in the pod."""
+
+
+class RuntimeModel(ApiModel):
+    """One model of the chain."""
+
+    model: str
+    """`provider:name` in pydantic-ai's notation, or `test`."""
+    base_url: str | None = None
+    """Address of the provider's API; the provider's own default without it."""
+    api_key: SecretSource | None = None
+    """Where the key is mounted."""
+    request_timeout_seconds: float | None = None
+    """Bound on one request to the model."""
+
+
+class RuntimeConfig(ApiModel):
+    """All that a runtime needs to know about its agent, as written into the revision's ConfigMap."""
+
+    contract_version: Literal[1] = CONTRACT_VERSION
+    """Version of this very shape."""
+    namespace: str
+    """Namespace of the AgentDeployment."""
+    name: str
+    """Name of the AgentDeployment."""
+    revision: str
+    """Hash that names this configuration."""
+    agent: dict[str, Any]
+    """The agent in pydantic-ai's own AgentSpec, as the user wrote it."""
+    models: tuple[RuntimeModel, ...]
+    """The chain in order of preference; empty where `agent.model` names the model."""
+
+
+class StartFailure(ApiModel):
+    """A runtime's last words when it cannot start: JSON in the container's termination message."""
+
+    contract_version: Literal[1] = CONTRACT_VERSION
+    """Version of this very shape."""
+    problems: tuple[Problem, ...]
+    """Everything that is wrong."""
+    omitted: int = 0
+    """How many further problems did not fit; the pod's log has them."""
+
+
+def fit_start_failure(problems: tuple[Problem, ...], limit: int = TERMINATION_LOG_BYTES) -> str:
+    """Give a `StartFailure` as JSON of at most `limit` bytes, with as many of the problems as fit."""
+    for kept in range(len(problems), -1, -1):
+        text = StartFailure(problems=problems[:kept], omitted=len(problems) - kept).model_dump_json()
+        if len(text.encode()) <= limit:
+            return text
+    raise ValueError(f"{limit} bytes cannot hold even an empty report")
+
+
+Phase = Literal["Starting", "Serving", "Draining"]
+
+
+class StateReport(ApiModel):
+    """What `GET /state` on the management port answers."""
+
+    contract_version: Literal[1] = CONTRACT_VERSION
+    """Version of this very shape."""
+    runtime_version: str
+    """Version of the mizzen package in the pod."""
+    namespace: str
+    """Namespace of the AgentDeployment."""
+    name: str
+    """Name of the AgentDeployment."""
+    revision: str
+    """Revision in force."""
+    phase: Phase
+    """Starting until wired, Serving until SIGTERM, then Draining."""
+    in_flight: int
+    """Requests being answered at this moment."""
+    models: tuple[str, ...]
+    """The model chain by name."""

@@ -1,0 +1,25 @@
+"""Durations as Kubernetes users write them."""
+
+import re
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+
+Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, min_length=2, max_length=32)]
+"""A length of time such as `500ms`, `30s` or `1m30s`: Go's notation, without a sign."""
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+
+
+def seconds(duration: str) -> float:
+    """Give the length of a `Duration` in seconds: `1m30s` is 90.0.
+
+    Raises:
+        ValueError: The text is no duration.
+    """
+    if re.fullmatch(DURATION_PATTERN, duration) is None:
+        raise ValueError(f"{duration!r} is no duration; write it as 500ms, 30s or 1m30s")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))
