@@ -1,11 +1,55 @@
-# Thin: each target is a line that a person could type. `make help` lists them.
+# Thin: each target is a line that a person could type. `make` alone lists them.
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
-UV := .venv/bin/uv
-LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --no-header
+
+.PHONY: help setup demo test test-long bench lint format generate lock images clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup:  ## Install all that the other targets need; does nothing when it is there
+	@./setup.sh
+
+demo: setup  ## A cluster, the operator, an agent, and an answer from it
+	@$(PYTHON) -m demo $(if $(CONTEXT),--context $(CONTEXT) --registry $(REGISTRY))
+
+test: lint  ## Every check and test, at small size
+	@$(PYTHON) -m devcluster build --with prometheus
+	$(PYTHON) -m pytest
+
+test-long: lint  ## Every check and test, at full size
+	@$(PYTHON) -m devcluster build --with prometheus
+	MIZZEN_TEST_SIZE=full $(PYTHON) -m pytest
+
+bench: setup  ## Every benchmark beside its baseline; bench/RESULTS.md says how to read them
+	@$(PYTHON) -m bench
+
+lint: setup  ## Formatting, lint, types, layers
+	.venv/bin/ruff format --check --quiet
+	.venv/bin/ruff check --quiet
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache | tail -n 3
+
+format: setup  ## Format, and mend what the linter can mend
+	.venv/bin/ruff check --quiet --fix
+	.venv/bin/ruff format --quiet
+
+generate: setup  ## Write anew what is generated from the models: CRD, chart's schema, plain install
+	@$(PYTHON) -m manifests.generate
 
 lock:  ## Lock the dependencies anew: versions and hashes
 	$(LOCK) pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	$(LOCK) pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
-	$(LOCK) pyproject.toml --extra runtime --extra openai --extra anthropic --extra google -c requirements/dev.txt -o requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra runtime --extra openai --extra anthropic --extra google \
+		-c requirements/dev.txt -o requirements/runtime.txt
 	$(LOCK) --no-deps requirements/model-server.in -o requirements/model-server.txt
+	$(LOCK) requirements/go.in -o requirements/go.txt
+
+images: setup  ## Build the images of operator, runtime and the sample model server
+	@$(PYTHON) -m images.build
+
+clean:  ## Remove the demo's cluster and what was built in the checkout (the cache outside stays)
+	@python3 -m devcluster down mizzen
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
