@@ -1,0 +1,70 @@
+"""Fixtures of all tests: the cluster and what runs in it."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from demo.installation import apply_model_server, create_namespace, install_operator
+from devcluster import DevCluster
+from images.build import build
+from tests.support.namespace import Namespace
+
+MODELS_NAMESPACE = "models"
+
+
+@pytest.fixture(scope="session")
+def full_size() -> bool:
+    """Whether contracts run at full size (`make test-long`)."""
+    return os.environ.get("MIZZEN_TEST_SIZE") == "full"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[DevCluster]:
+    """A cluster of the tests' own, gone afterwards unless it ran before."""
+    cluster = DevCluster(os.environ.get("MIZZEN_TEST_CLUSTER", "mizzen-test"))
+    ran_before = cluster.is_running()
+    cluster.up(sync_frequency="5s")
+    yield cluster
+    if not ran_before:
+        cluster.down()
+
+
+@pytest.fixture(scope="session")
+def images(cluster: DevCluster) -> dict[str, str]:
+    """The project's images by name, loaded into the cluster."""
+    return {name: cluster.load(reference) for name, reference in build().items()}
+
+
+@pytest.fixture
+def namespace(cluster: DevCluster) -> Iterator[Namespace]:
+    """An empty namespace that enforces the restricted Pod Security Standard."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    create_namespace(cluster, name)
+    yield Namespace(cluster, name)
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A cluster with the operator and a real model server in it."""
+
+    cluster: DevCluster
+    images: dict[str, str]
+    models: Namespace
+
+    @property
+    def model_url(self) -> str:
+        """Base URL of the real model, as agents in the cluster reach it."""
+        return f"http://model-server.{self.models.name}:8080/v1"
+
+
+@pytest.fixture(scope="session")
+def platform(cluster: DevCluster, images: dict[str, str]) -> Platform:
+    """The operator, installed with helm as the README says, and the sample model server."""
+    install_operator(cluster, images)
+    create_namespace(cluster, MODELS_NAMESPACE)
+    apply_model_server(cluster, images["model-server"], MODELS_NAMESPACE)
+    return Platform(cluster, images, Namespace(cluster, MODELS_NAMESPACE))

@@ -1,0 +1,197 @@
+"""Whatever is wrong with a resource is told in words, where its author looks."""
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster import Cluster, CommandFailedError
+from tests.conftest import Platform
+from tests.support.namespace import Namespace, Object, agent_deployment
+
+ONE_MODEL_SOURCE = "give the model either in spec.agent.model or in spec.models, exactly one of the two"
+
+
+def post(namespace: Namespace, manifest: Object) -> str:
+    """Create an object by plain REST, as a client without field validation does."""
+    path = f"/apis/mizzen.dev/v1alpha1/namespaces/{namespace.name}/agentdeployments"
+    return namespace.cluster.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(manifest))
+
+
+def with_typo() -> Object:
+    return agent_deployment("triage", replica=2)
+
+
+def with_typo_in_agent() -> Object:
+    return agent_deployment("triage", agent={"intsructions": "Be brief."})
+
+
+@pytest.mark.parametrize("arguments", [(), ("--server-side",)], ids=["apply", "server-side"])
+@pytest.mark.parametrize(
+    ("manifest", "field"),
+    [(with_typo(), 'unknown field "spec.replica"'), (with_typo_in_agent(), 'unknown field "spec.agent.intsructions"')],
+    ids=["spec", "agent"],
+)
+def test_kubectl_apply_refuses_an_unknown_field(
+    platform: Platform, namespace: Namespace, manifest: Object, field: str, arguments: tuple[str, ...]
+) -> None:
+    said = namespace.refusal(manifest, *arguments).replace("field not declared in schema", "unknown field")
+    assert field in said or field.rpartition(".")[2].strip('"') in said
+    assert namespace.find("agd", "triage") is None
+
+
+def test_helm_refuses_an_unknown_field(platform: Platform, namespace: Namespace, tmp_path: Path) -> None:
+    chart = tmp_path / "team"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: team\nversion: 0.1.0\n")
+    (chart / "templates" / "agent.yaml").write_text(json.dumps(with_typo()))
+    with pytest.raises(CommandFailedError) as refused:
+        platform.cluster.helm("install", "team", str(chart), "--namespace", namespace.name)
+    assert "replica" in refused.value.output
+
+
+def test_plain_rest_prunes_an_unknown_field_and_the_api_server_keeps_nothing_of_it(
+    platform: Platform, namespace: Namespace
+) -> None:
+    created = json.loads(post(namespace, with_typo()))
+    assert "replica" not in created["spec"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "message"),
+    [
+        (
+            {"capabilities": [{"Thinkin": {}}]},
+            "spec.agent.capabilities: unknown capability 'Thinkin'; known are",
+        ),
+        (
+            {"capabilities": [{"LocalWorkspace": {}}]},
+            "capability 'LocalWorkspace' is not allowed: it gives the model a shell",
+        ),
+        ({"retries": {"tool": 3}}, "spec.agent.retries.AgentRetries.tool: unknown field"),
+        ({"instructions": {"text": "Be brief."}}, "spec.agent.instructions"),
+    ],
+    ids=["unknown capability", "refused capability", "unknown key of retries", "wrong type of instructions"],
+)
+def test_what_no_schema_can_express_is_answered_by_the_operator_whatever_the_client(
+    platform: Platform, namespace: Namespace, agent: dict[str, Any], message: str
+) -> None:
+    post(namespace, agent_deployment("triage", agent=agent))
+    said = namespace.wait_condition("triage", "Ready", "False", "InvalidSpec")
+    assert message in said
+    assert namespace.find("deployment", "triage") is None
+
+
+def test_an_edit_that_makes_the_spec_invalid_leaves_the_pods_alone(platform: Platform, namespace: Namespace) -> None:
+    namespace.apply(agent_deployment("triage"))
+    namespace.wait_ready("triage")
+    deployment = namespace.get("deployment", "triage")
+    namespace.apply(agent_deployment("triage", agent={"instructions": "x", "capabilities": ["Nonsense"]}))
+    namespace.wait_condition("triage", "Ready", "False", "InvalidSpec")
+    assert namespace.condition("triage", "Available")["status"] == "True"
+    assert namespace.get("deployment", "triage")["spec"] == deployment["spec"]
+    assert namespace.ask("triage", "Hello").status == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"agent": {"model": "test"}}, {"models": None}],
+    ids=["both", "none"],
+)
+def test_both_or_none_of_the_model_sources_is_refused_at_apply(
+    platform: Platform, namespace: Namespace, change: dict[str, Any]
+) -> None:
+    assert ONE_MODEL_SOURCE in namespace.refusal(agent_deployment("triage", **change))
+
+
+@pytest.mark.parametrize("name", ["team.triage", "x" * 60, "1st"])
+def test_a_name_that_cannot_name_a_service_is_refused_at_apply(
+    platform: Platform, namespace: Namespace, name: str
+) -> None:
+    said = namespace.refusal(agent_deployment(name))
+    assert "the name must be at most 52 characters of a-z, 0-9 and '-', starting with a letter, without dots" in said
+
+
+def test_all_that_the_runtime_refuses_is_told_at_once_with_remedies(platform: Platform, namespace: Namespace) -> None:
+    key = {"secretKeyRef": {"name": "llm", "key": "token"}}
+    namespace.apply(
+        agent_deployment(
+            "triage",
+            agent={"instructions": "Be brief.", "output_schema": {"type": "objekt"}},
+            models=[{"model": "openai-chat:gpt-5", "apiKey": key}, {"model": "groq:llama"}],
+        )
+    )
+    said = namespace.wait_condition("triage", "ConfigResolved", "False", "ConfigInvalid")
+    assert "spec.agent.output_schema" in said
+    assert "objekt" in said
+    assert "Secret 'llm'" in said
+    assert "token" in said
+    assert "kubectl create secret generic llm" in said
+    assert "mizzen[groq]" in said
+    assert said in namespace.condition("triage", "Ready")["message"]
+
+
+def test_a_missing_key_of_a_secret_that_is_there_is_told_and_healed_by_adding_it(
+    platform: Platform, namespace: Namespace
+) -> None:
+    namespace.kubectl("create", "secret", "generic", "llm", "--from-literal=other=x")
+    key = {"secretKeyRef": {"name": "llm", "key": "token"}}
+    namespace.apply(
+        agent_deployment("triage", models=[{"model": "openai-chat:m", "baseUrl": platform.model_url, "apiKey": key}])
+    )
+    said = namespace.wait_condition("triage", "ConfigResolved", "False", "ConfigInvalid")
+    assert "Secret 'llm'" in said
+    assert "'token'" in said
+    namespace.kubectl("patch", "secret", "llm", "--type=merge", "-p", '{"stringData": {"token": "sesame"}}')
+    namespace.wait_ready("triage")
+    assert "sesame" not in json.dumps(namespace.get("agd", "triage"))
+
+
+def test_an_image_that_cannot_be_pulled_is_told_with_the_pods_reason(platform: Platform, namespace: Namespace) -> None:
+    image = "registry.invalid/nobody/nothing:1"
+    namespace.apply(agent_deployment("triage", pod={"image": image}))
+    said = namespace.wait_condition("triage", "Ready", "False", "ImageUnavailable", seconds=90)
+    assert image in said
+    assert "ErrImagePull" in said or "ImagePullBackOff" in said
+
+
+def test_an_image_that_does_not_start_is_told_with_the_pods_reason(platform: Platform, namespace: Namespace) -> None:
+    namespace.apply(agent_deployment("triage", pod={"image": platform.images["operator"]}))
+    said = namespace.wait_condition("triage", "Ready", "False", "PodFailing", seconds=90)
+    assert "exit" in said
+
+
+@pytest.mark.parametrize("kind", ["service", "deployment", "serviceaccount"])
+def test_an_object_with_a_childs_name_that_is_not_ours_is_never_touched(
+    platform: Platform, namespace: Namespace, kind: str
+) -> None:
+    foreign(namespace.cluster, namespace.name, kind)
+    before = namespace.get(kind, "triage")["metadata"]["resourceVersion"]
+    namespace.apply(agent_deployment("triage"))
+    said = namespace.wait_condition("triage", "Ready", "False", "NameConflict")
+    assert f"{kind} triage" in said.lower() or "triage" in said
+    after = namespace.get(kind, "triage")
+    assert after["metadata"].get("ownerReferences") is None
+    if kind != "deployment":  # its own controller writes its status
+        assert after["metadata"]["resourceVersion"] == before
+
+
+def foreign(cluster: Cluster, namespace: str, kind: str) -> None:
+    spec = {
+        "service": "spec: {ports: [{port: 80}]}",
+        "serviceaccount": "",
+        "deployment": textwrap.dedent("""
+            spec:
+              replicas: 0
+              selector: {matchLabels: {app: other}}
+              template:
+                metadata: {labels: {app: other}}
+                spec: {containers: [{name: other, image: "other:1"}]}
+        """),
+    }[kind]
+    version = "apps/v1" if kind == "deployment" else "v1"
+    proper = {"service": "Service", "serviceaccount": "ServiceAccount", "deployment": "Deployment"}[kind]
+    manifest = f"apiVersion: {version}\nkind: {proper}\nmetadata: {{name: triage, namespace: {namespace}}}\n{spec}"
+    cluster.kubectl("apply", "-f", "-", stdin=manifest)

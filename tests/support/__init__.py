@@ -1,0 +1,1 @@
+"""What several kinds of tests share: waiting, HTTP, a namespace of the cluster."""
