@@ -62,7 +62,7 @@ class _Translator:
         self._translate_bounds(schema, result)
         self._translate_children(schema, result)
         if schema.get("default") is not None:
-            result["default"] = schema["default"]
+            result["default"] = _without_nulls(schema["default"])
         return result
 
     def _without_references_and_null(self, schema: JsonSchema) -> JsonSchema:
@@ -98,6 +98,13 @@ class _Translator:
 def _is_open(schema: JsonSchema) -> bool:
     """Tell whether the node has no single type to state."""
     return "anyOf" in schema or "items" in schema
+
+
+def _without_nulls(default: Any) -> Any:
+    """Take absent fields out of a default: the API server checks it against the schema, which knows no null."""
+    if isinstance(default, dict):
+        return {key: _without_nulls(value) for key, value in default.items() if value is not None}
+    return default
 
 
 def _described(schema: JsonSchema, result: JsonSchema) -> JsonSchema:
