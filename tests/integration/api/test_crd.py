@@ -1,0 +1,140 @@
+"""The generated CRD on a real API server: accepted, structural, read back as it was written."""
+
+import json
+from typing import Any
+
+import pytest
+
+from devcluster import DevCluster
+from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_api.crd import custom_resource_definition
+from tests.support.namespace import Namespace, agent_deployment
+from tests.support.waiting import wait_for
+
+NAME = "agentdeployments.mizzen.dev"
+
+FULL_SPEC: dict[str, Any] = {
+    "agent": {
+        "name": "triage",
+        "description": "Sorts tickets",
+        "instructions": ["Be brief.", "Be kind."],
+        "output_schema": {"type": "object", "properties": {"team": {"type": "string"}}, "required": ["team"]},
+        "model_settings": {"temperature": 0.2, "extra_body": {"seed": 1}},
+        "retries": {"tools": 1, "output": 2},
+        "end_strategy": "early",
+        "tool_timeout": 2.5,
+        "metadata": {"team": {"name": "support"}},
+        "capabilities": ["Thinking", {"Caching": {}}],
+    },
+    "models": [
+        {
+            "model": "vllm:qwen3-32b",
+            "baseUrl": "http://vllm.models:8000/v1",
+            "apiKey": {"secretKeyRef": {"name": "llm", "key": "token"}},
+            "requestTimeout": "30s",
+        },
+        {"model": "test"},
+    ],
+    "replicas": 2,
+    "pod": {
+        "image": "registry.example/team/agent:1",
+        "imagePullPolicy": "IfNotPresent",
+        "imagePullSecrets": [{"name": "pull"}],
+        "resources": {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"cpu": 1}},
+        "env": [
+            {"name": "A", "value": "1"},
+            {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        ],
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+        "priorityClassName": "high",
+        "serviceAccountName": "own",
+        "labels": {"team": "support"},
+        "annotations": {"note": "x"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def crd(cluster: DevCluster) -> dict[str, Any]:
+    """The CRD as the API server has it."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(generated()))
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
+    found: dict[str, Any] = json.loads(cluster.kubectl("get", "crd", NAME, "-o", "json"))
+    return found
+
+
+def generated() -> dict[str, Any]:
+    return custom_resource_definition()
+
+
+def test_the_api_server_gives_back_the_schema_as_it_was_generated(crd: dict[str, Any]) -> None:
+    ours = generated()["spec"]["versions"][0]
+    theirs = crd["spec"]["versions"][0]
+    assert theirs["schema"] == ours["schema"]
+    assert theirs["subresources"] == ours["subresources"]
+    assert theirs["additionalPrinterColumns"] == ours["additionalPrinterColumns"]
+
+
+def test_the_schema_is_structural(crd: dict[str, Any]) -> None:
+    conditions = {condition["type"]: condition["status"] for condition in crd["status"]["conditions"]}
+    assert conditions["Established"] == "True"
+    assert conditions["NamesAccepted"] == "True"
+    assert "NonStructuralSchema" not in conditions
+
+
+def test_every_field_survives_the_api_server(crd: dict[str, Any], namespace: Namespace) -> None:
+    namespace.apply(agent_deployment("triage", **FULL_SPEC), "--validate=strict")
+    stored = namespace.get("agd", "triage")
+    assert stored["spec"] == FULL_SPEC
+    read = AgentDeployment.model_validate(stored)
+    assert read.model_dump(mode="json", exclude_none=True, by_alias=True)["spec"]["models"] == FULL_SPEC["models"]
+
+
+def test_every_field_is_in_the_full_example() -> None:
+    schema = generated()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+    def missing(node: dict[str, Any], value: Any, path: str) -> list[str]:
+        if "properties" not in node:
+            return []
+        lacking = [f"{path}.{name}" for name in node["properties"] if name not in value]
+        for name, child in node["properties"].items():
+            if name in value and isinstance(value[name], dict):
+                lacking += missing(child, value[name], f"{path}.{name}")
+        return lacking
+
+    assert missing(schema, FULL_SPEC, "spec") == ["spec.agent.model"]  # it excludes spec.models
+
+
+def test_defaults_are_filled_in_by_the_api_server(crd: dict[str, Any], namespace: Namespace) -> None:
+    namespace.apply(agent_deployment("triage"))
+    spec = namespace.get("agd", "triage")["spec"]
+    assert spec["replicas"] == 1
+    assert spec["agent"]["end_strategy"] == "graceful"
+
+
+def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Namespace) -> None:
+    namespace.apply(agent_deployment("triage"))
+    namespace.kubectl("scale", "agd/triage", "--replicas=0")
+    assert wait_for(lambda: namespace.get("agd", "triage")["spec"], "the spec")["replicas"] == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"models": [{"model": "gpt-5"}]}, "spec.models[0].model"),
+        ({"models": [{"model": "test", "requestTimeout": "30"}]}, "spec.models[0].requestTimeout"),
+        ({"models": [{"model": "test", "baseUrl": "https://user:pass@host"}]}, "spec.models[0].baseUrl"),
+        ({"models": []}, "spec.models"),
+        ({"replicas": -1}, "spec.replicas"),
+        ({"pod": {"env": [{"name": "A"}]}}, "give exactly one of value and valueFrom"),
+        ({"agent": {"tool_timeout": 0}}, "spec.agent.tool_timeout"),
+    ],
+)
+def test_a_wrong_value_is_refused_at_apply_with_its_path(
+    crd: dict[str, Any], namespace: Namespace, spec: dict[str, Any], message: str
+) -> None:
+    assert message in namespace.refusal(agent_deployment("triage", **spec))
