@@ -96,14 +96,14 @@ def _ask(cluster: Cluster) -> dict[str, Any]:
 
 
 def _tell(cluster: Cluster, answer: dict[str, Any], seconds: float) -> None:
-    kubectl = f"{cluster.binary('kubectl')} --kubeconfig {cluster.kubeconfig} -n {NAMESPACE}"
+    kubectl = f"{cluster.kubectl_program} --kubeconfig {cluster.kubeconfig} -n {NAMESPACE}"
     usage = answer["usage"]
     print(f"""
   Question  {QUESTION}
   Answer    {answer["output"]}
             ({usage["input_tokens"]} tokens in, {usage["output_tokens"]} out, revision {answer["revision"]})
 
-{cluster.kubectl("get", "agd", "--namespace", NAMESPACE).rstrip()}
+{cluster.kubectl("get", "agd", "--namespace", NAMESPACE).stdout.rstrip()}
 
 Done in {seconds:.0f} s. The cluster stays up. Play on:
 

@@ -15,7 +15,7 @@ def forwarded(cluster: Cluster, namespace: str, target: str, port: int = 80) -> 
     Raises:
         DevClusterError: kubectl could not forward.
     """
-    command = [str(cluster.binary("kubectl")), "--kubeconfig", str(cluster.kubeconfig)]
+    command = [str(cluster.kubectl_program), "--kubeconfig", str(cluster.kubeconfig)]
     command += ["port-forward", "--namespace", namespace, "--address", "127.0.0.1", target, f":{port}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

@@ -1,10 +1,9 @@
 """Installs the operator and the samples into a cluster, as a user would: with helm and kubectl."""
 
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from devcluster import Cluster
+from devcluster import Cluster, DevClusterError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CHART = CHECKOUT / "helm" / "mizzen"
@@ -54,8 +53,8 @@ def describe_failure(cluster: Cluster, namespace: str, agent: str) -> str:
     """Give what a person would look at first when an agent does not become Ready."""
     path = "{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{'\\n'}{end}"
     try:
-        return cluster.kubectl("get", "agd", agent, "--namespace", namespace, "-o", f"jsonpath={path}")
-    except subprocess.SubprocessError as error:
+        return cluster.kubectl("get", "agd", agent, "--namespace", namespace, "-o", f"jsonpath={path}").stdout
+    except DevClusterError as error:
         return str(error)
 
 

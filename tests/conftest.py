@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from demo.installation import apply_model_server, create_namespace, install_operator
-from devcluster import DevCluster
+from devcluster import DevCluster, DevClusterError, State
 from images.build import build
 from tests.support.namespace import Namespace
 
@@ -21,11 +21,19 @@ def full_size() -> bool:
     return os.environ.get("MIZZEN_TEST_SIZE") == "full"
 
 
+def is_running(cluster: DevCluster) -> bool:
+    """Tell whether somebody started the cluster before the tests."""
+    try:
+        return cluster.status().state is State.RUNNING
+    except DevClusterError:
+        return False
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[DevCluster]:
     """A cluster of the tests' own, gone afterwards unless it ran before."""
     cluster = DevCluster(os.environ.get("MIZZEN_TEST_CLUSTER", "mizzen-test"))
-    ran_before = cluster.is_running()
+    ran_before = is_running(cluster)
     cluster.up(sync_frequency="5s")
     yield cluster
     if not ran_before:

@@ -17,7 +17,7 @@ ONE_MODEL_SOURCE = "give the model either in spec.agent.model or in spec.models,
 def post(namespace: Namespace, manifest: Object) -> str:
     """Create an object by plain REST, as a client without field validation does."""
     path = f"/apis/mizzen.dev/v1alpha1/namespaces/{namespace.name}/agentdeployments"
-    return namespace.cluster.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(manifest))
+    return namespace.cluster.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(manifest)).stdout
 
 
 def with_typo() -> Object:

@@ -39,7 +39,7 @@ def same_device(one: Path, other: Path) -> bool:
 def prometheus(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The sample Prometheus in the cluster; gives the address of its API."""
     assert isinstance(platform.cluster, DevCluster)
-    image = build_image(platform.cluster.binary("prometheus"), tmp_path_factory.mktemp("prometheus"))
+    image = build_image(platform.cluster.binaries.prometheus, tmp_path_factory.mktemp("prometheus"))
     platform.cluster.load(image)
     create_namespace(platform.cluster, "monitoring")
     monitoring = Namespace(platform.cluster, "monitoring")

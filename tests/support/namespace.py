@@ -31,7 +31,7 @@ class Namespace:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in this namespace and give what it printed."""
-        return self.cluster.kubectl("--namespace", self.name, *arguments, stdin=stdin)
+        return self.cluster.kubectl("--namespace", self.name, *arguments, stdin=stdin).stdout
 
     def apply(self, manifest: Object, *arguments: str) -> str:
         """Apply an object."""

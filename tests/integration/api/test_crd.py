@@ -63,7 +63,7 @@ def crd(cluster: DevCluster) -> dict[str, Any]:
     """The CRD as the API server has it."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(generated()))
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
-    found: dict[str, Any] = json.loads(cluster.kubectl("get", "crd", NAME, "-o", "json"))
+    found: dict[str, Any] = json.loads(cluster.kubectl("get", "crd", NAME, "-o", "json").stdout)
     return found
 
 
