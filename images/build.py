@@ -1,0 +1,113 @@
+"""Builds the images that are not there yet: `python -m images.build [--base IMAGE] [operator runtime model-server]`.
+
+Prints each image's reference on standard output. The tag is a hash of what goes in, so an image that is there is right
+and is left alone. Needs buildah or docker, and nothing of Python's beyond the standard library.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from images.base import base_reference, cache_folder, make_base
+from images.builder import Builder, find_builder
+from images.content import IMAGES, REPOSITORY
+from images.pip_settings import write_secrets
+from images.process import ImageError, say
+
+
+def build(names: Sequence[str] = tuple(IMAGES), *, base: str | None = None) -> dict[str, str]:
+    """Build what is not there yet, and give each name's reference, such as `localhost/mizzen-runtime:0123456789ab`.
+
+    Args:
+        names: Of `operator`, `runtime`, `model-server`.
+        base: Image to build on; one made here without it.
+
+    Raises:
+        ImageError: A name is unknown, a program is missing, or a build failed.
+    """
+    if unknown := [name for name in names if name not in IMAGES]:
+        raise ImageError(f"no image is called {', '.join(unknown)}; there are {', '.join(IMAGES)}")
+    references = {name: IMAGES[name].reference(base or base_reference()) for name in names}
+    builder = find_builder()
+    if not references.keys() - _present(builder, references):
+        return references
+    with _one_at_a_time():
+        present = _present(builder, references)  # another process may have built them while this one waited
+        missing = [name for name in names if name not in present]
+        if missing and base is None and base_reference() not in builder.sizes():
+            make_base(builder)
+        for name in missing:
+            _build_one(builder, name, references[name], base or base_reference())
+    return references
+
+
+def _present(builder: Builder, references: dict[str, str]) -> set[str]:
+    """Give the names whose image is there."""
+    there = builder.sizes()
+    return {name for name, reference in references.items() if reference in there}
+
+
+def _build_one(builder: Builder, name: str, reference: str, base: str) -> None:
+    image = IMAGES[name]
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    with tempfile.TemporaryDirectory(prefix="mizzen-secrets-") as folder:
+        builder.build(
+            reference,
+            REPOSITORY / image.containerfile,
+            REPOSITORY,
+            log=cache_folder() / "logs" / f"{name}.log",
+            expected=image.seconds,
+            arguments={"BASE": base},
+            labels={"org.opencontainers.image.version": version},
+            secrets=write_secrets(Path(folder), os.environ),
+        )
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold the machine's only right to build, so that two processes do not build the same twice."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("images: another process is building, waiting for it …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; give the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m images.build", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(IMAGES)} (default: all)")
+    parser.add_argument("--base", help="image to build on, with python3 of 3.11 or later (default: one made here)")
+    parser.add_argument("--json", action="store_true", help="print the references as a JSON object")
+    options = parser.parse_args(arguments)
+    begun = time.monotonic()
+    try:
+        references = build(options.names or tuple(IMAGES), base=options.base)
+        sizes = find_builder().sizes()
+    except ImageError as error:
+        say(f"error: {error}")
+        return 1
+    if options.json:
+        print(json.dumps(references))
+        return 0
+    for name, reference in references.items():
+        print(f"{name:<14}{reference:<50}{sizes[reference]}")
+    say(f"images: {time.monotonic() - begun:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""What each image is made of, and the hash of it that becomes the image's tag."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+IGNORED_FOLDER = "__pycache__"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image, by what it is built from."""
+
+    name: str
+    containerfile: str
+    inputs: tuple[str, ...]
+    """Files and folders, relative to the repository, that the Containerfile copies."""
+    seconds: float
+    """How long it usually takes to build on two cores, with nothing cached."""
+
+    def reference(self, base: str) -> str:
+        """Give name and tag; the tag is a hash of the base's reference, the Containerfile and each input's content.
+
+        Args:
+            base: The base image's reference. It counts by its name: name one that does not move, or a digest.
+
+        Raises:
+            FileNotFoundError: An input is not there.
+        """
+        digest = hashlib.sha256(base.encode())
+        for path in sorted({REPOSITORY / self.containerfile, *_files(self.inputs)}):
+            content = path.read_bytes()
+            digest.update(f"\0{path.relative_to(REPOSITORY)}\0{len(content)}\0".encode())
+            digest.update(content)
+        return f"localhost/mizzen-{self.name}:{digest.hexdigest()[:12]}"
+
+
+PROJECT = ("pyproject.toml", "LICENSE", "requirements/build.txt", "api")
+
+IMAGES = {
+    image.name: image
+    for image in (
+        Image(
+            "operator", "images/operator.Containerfile", (*PROJECT, "requirements/operator.txt", "operator"), seconds=40
+        ),
+        Image("runtime", "images/runtime.Containerfile", (*PROJECT, "requirements/runtime.txt", "runtime"), seconds=60),
+        Image(
+            "model-server",
+            "images/model-server/Containerfile",
+            ("requirements/model-server.txt", "images/model-server/server.py"),
+            seconds=30,
+        ),
+    )
+}
+"""Every image, by its name."""
+
+
+def _files(inputs: tuple[str, ...]) -> Iterator[Path]:
+    """Give each file of the inputs."""
+    for name in inputs:
+        path = REPOSITORY / name
+        if path.is_dir():
+            yield from (file for file in path.rglob("*") if file.is_file() and IGNORED_FOLDER not in file.parts)
+        else:
+            yield path
