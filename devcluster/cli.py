@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     command = commands.add_parser("build", help="build the programs into the cache, unless they are there")
-    command.add_argument("--with", dest="extra", action="append", choices=[build.PROMETHEUS], default=[], help="build this too")
+    command.add_argument(
+        "--with", dest="extra", action="append", choices=[build.PROMETHEUS], default=[], help="build this too"
+    )
     command.set_defaults(run=_build)
 
     command = commands.add_parser("up", help="start a cluster, or start it again on its data")
@@ -86,13 +88,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_name(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", nargs="?", default=DEFAULT_NAME, metavar="NAME", help="the cluster (default: %(default)s)")
+    command.add_argument(
+        "name", nargs="?", default=DEFAULT_NAME, metavar="NAME", help="the cluster (default: %(default)s)"
+    )
 
 
 def _build(arguments: argparse.Namespace) -> int:
     for group in [build.CLUSTER, *arguments.extra]:
-        folder = build.build(group).folder
-    print(folder)
+        build.build(group)
+    print(build.binaries().folder)
     return 0
 
 
@@ -145,5 +149,3 @@ def _list(_: argparse.Namespace) -> int:
         found = DevCluster(name).status()
         print(f"{name:30}  {found.state:8}  {found.server}")
     return 0
-
-

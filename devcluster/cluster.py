@@ -63,7 +63,7 @@ def run_on(
 ) -> subprocess.CompletedProcess[str]:
     """Run kubectl or helm with an explicit kubeconfig and a discovery cache of the cluster's own."""
     environment = clean_environment(KUBECACHEDIR=str(cache))
-    command = [program, "--kubeconfig", kubeconfig, *args]
+    command: list[str | Path] = [program, "--kubeconfig", kubeconfig, *args]
     return run(command, stdin=stdin, env=environment, timeout=timeout, check=check)
 
 

@@ -137,6 +137,7 @@ def _controller_manager(node: Node) -> dict[str, str]:
         "cluster-signing-cert-file": node.pki("ca.crt"),
         "cluster-signing-key-file": node.pki("ca.key"),
         "use-service-account-credentials": "true",
+        "flex-volume-plugin-dir": str(node.paths.data / "volume-plugins"),
         "leader-elect": "false",
         "secure-port": "0",
         # The default of 20 requests a second would be what a benchmark of an operator measures.
@@ -227,6 +228,9 @@ def _kubelet_configuration(node: Node) -> dict[str, object]:
         "volumePluginDir": str(node.paths.data / "volume-plugins"),
         "maxPods": 250,
         "syncFrequency": node.sync_frequency,
+        # A node that was Ready before its restart would say so again after 10 s only.
+        "nodeStatusUpdateFrequency": "1s",
+        "nodeStatusReportFrequency": "5m",
         # Images come from `load` only: what is there must never be collected, however full the disk is.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},

@@ -1,4 +1,4 @@
-"""A cluster that exists elsewhere, reached by a context of the user's kubeconfig and a registry that it can pull from."""
+"""A cluster that exists elsewhere: a context of the user's kubeconfig, and a registry that it can pull from."""
 
 import hashlib
 import os
@@ -69,7 +69,16 @@ class ExternalCluster:
         return run_on(program, self.kubeconfig, args, cache=cache, stdin=stdin, check=check, timeout=timeout)
 
     def _write_kubeconfig(self) -> None:
-        command = [_program("kubectl"), "config", "view", "--minify", "--flatten", "--raw", "--context", self.context]
+        command: list[str | Path] = [
+            _program("kubectl"),
+            "config",
+            "view",
+            "--minify",
+            "--flatten",
+            "--raw",
+            "--context",
+            self.context,
+        ]
         try:
             content = run(command).stdout  # with the user's own environment: this is the one place that reads it
         except CommandFailedError as error:

@@ -49,7 +49,14 @@ def load(paths: ClusterPaths, image: str) -> str:
         DevClusterError: there is no such image.
     """
     found = find(image)
-    ctr = [find_program("ctr", "containerd"), "--address", paths.containerd_socket, "--namespace", "k8s.io", "images"]
+    ctr: list[str | Path] = [
+        find_program("ctr", "containerd"),
+        "--address",
+        paths.containerd_socket,
+        "--namespace",
+        "k8s.io",
+        "images",
+    ]
     listed = run([*ctr, "list", f"name=={found.reference}"]).stdout
     if f"{_ID_LABEL}={found.identity}" in listed:
         return found.reference
@@ -108,7 +115,8 @@ def _read_archive(path: Path) -> Image:
             return Image(name, entry["digest"].removeprefix("sha256:"), path)
     except (tarfile.TarError, KeyError, IndexError, TypeError, ValueError) as error:
         raise DevClusterError(
-            f"{path} is no image archive that names its image", "make it with `buildah push NAME docker-archive:FILE:NAME`"
+            f"{path} is no image archive that names its image",
+            "make it with `buildah push NAME docker-archive:FILE:NAME`",
         ) from error
 
 

@@ -133,5 +133,5 @@ def _start(paths: ClusterPaths, spec: Spec) -> records.NodeRecord:
         raise DevClusterError("the node's namespaces were not made", f"read {paths.logs / 'node.log'}")
     record = records.new_record(found[0])
     records.save_record(paths, record)
-    network.connect(spec.subnet, record.process.pid)
+    network.connect(spec.subnet, record.process.holder.pid)
     return record

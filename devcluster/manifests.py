@@ -66,7 +66,10 @@ def _endpoints(subnet: Subnet) -> Manifest:
         "kind": "EndpointSlice",
         "metadata": {
             "name": "kube-dns",
-            "labels": {"kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": "devcluster"},
+            "labels": {
+                "kubernetes.io/service-name": "kube-dns",
+                "endpointslice.kubernetes.io/managed-by": "devcluster",
+            },
         },
         "addressType": "IPv4",
         "endpoints": [{"addresses": [subnet.node], "conditions": {"ready": True}}],

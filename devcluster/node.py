@@ -1,8 +1,8 @@
 """The node's first process: `python -m devcluster.node NAME`, inside namespaces of its own.
 
-It prepares mounts and network, starts the components, reaps orphans (it is process 1 there), and ends when one component
-ends: then the kernel ends all the others, their pods included, and removes mounts and network with the last of them. There
-is no other way to stop a node, so that stopping and crashing are the same thing and a restart is always a recovery.
+It prepares mounts and network, starts the components, reaps orphans (it is process 1 there), and ends when one
+component ends: then the kernel ends all the others, their pods included, and removes mounts and network with the last
+of them. There is no other way to stop a node: stopping and crashing are the same, and every restart is a recovery.
 """
 
 import json
@@ -12,7 +12,6 @@ import ssl
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,24 +38,26 @@ def main(name: str) -> int:
         mount_own_folders(paths)
         configure_node(node.subnet)
         supervisor.run(node)
-    except DevClusterError as error:
+    except Exception as error:
         supervisor.record("node", str(error))
+        if not isinstance(error, DevClusterError):
+            raise  # into the node's log
     return 1
 
 
 def mount_own_folders(paths: ClusterPaths) -> None:
     """Give the node folders of its own wherever the components' paths are fixed in their code.
 
-    The mounts exist in the node's mount namespace only. What a crash may leave in memory file systems, sockets, locks and
-    addresses of dead pods, is gone with the next start.
+    The mounts exist in the node's mount namespace only. What lies in memory (sockets, locks, the addresses that pods
+    have) must not outlive the node.
     """
     staging = paths.state / "run"
     kubelet = paths.data / "kubelet"
     for folder in (staging, kubelet, paths.pod_logs, Path("/var/lib/kubelet"), Path("/var/lib/cni")):
         folder.mkdir(parents=True, exist_ok=True)
     run(["mount", "--bind", paths.run, staging])
-    for folder in ("/run", "/var/log", "/var/lib/cni"):
-        run(["mount", "-t", "tmpfs", "-o", "mode=755", "devcluster", folder])
+    for target in ("/run", "/var/log", "/var/lib/cni"):
+        run(["mount", "-t", "tmpfs", "-o", "mode=755", "devcluster", target])
     paths.run.mkdir(parents=True)
     run(["mount", "--move", staging, paths.run])
     run(["mount", "--bind", kubelet, "/var/lib/kubelet"])
@@ -114,7 +115,11 @@ class Supervisor:
             if self._reap(block=False):
                 return False
             if time.monotonic() > deadline:
-                self.record("kube-apiserver", f"was not ready within {_API_DEADLINE:g} s", self._paths.logs / "kube-apiserver.log")
+                self.record(
+                    "kube-apiserver",
+                    f"was not ready within {_API_DEADLINE:g} s",
+                    self._paths.logs / "kube-apiserver.log",
+                )
                 return False
             time.sleep(0.05)
         return True
@@ -137,9 +142,9 @@ class Supervisor:
 
 def _answers(url: str, context: ssl.SSLContext) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2, context=context) as response:
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError):
+        with urllib.request.urlopen(url, timeout=2, context=context):  # noqa: S310 (the URL is ours)
+            return True
+    except OSError:  # also what urllib raises for an answer that is no success
         return False
 
 

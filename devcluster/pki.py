@@ -6,6 +6,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
+from devcluster.components import DNS_DOMAIN
 from devcluster.paths import ClusterPaths
 from devcluster.shell import find_program, run
 from devcluster.slots import Subnet
@@ -57,8 +58,8 @@ CLIENTS = ("admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "
 
 def certificates(name: str, subnet: Subnet) -> list[Certificate]:
     """List the certificates of a cluster."""
-    service = "kubernetes.default.svc.cluster.local".split(".")
-    service_names = [".".join(service[: length + 1]) for length in (0, 1, 2, 4)]
+    service = ["kubernetes", "default", "svc", *DNS_DOMAIN.split(".")]
+    service_names = [".".join(service[: length + 1]) for length in (0, 1, 2, len(service) - 1)]
     addresses = (subnet.node, subnet.kubernetes_service, "127.0.0.1")
     dns = tuple(f"DNS:{dns}" for dns in ["localhost", *service_names])
     return [
@@ -67,11 +68,7 @@ def certificates(name: str, subnet: Subnet) -> list[Certificate]:
         Certificate("front-proxy-client", "front-proxy-client", authority="front-proxy-ca"),
         Certificate("admin", "devcluster-admin", "system:masters"),
         Certificate("kubelet", f"system:node:{name}", "system:nodes"),
-        *(
-            Certificate(client, f"system:{client}")
-            for client in CLIENTS
-            if client not in {"admin", "kubelet"}
-        ),
+        *(Certificate(client, f"system:{client}") for client in CLIENTS if client not in {"admin", "kubelet"}),
     ]
 
 
@@ -82,17 +79,13 @@ def issue(paths: ClusterPaths, subnet: Subnet) -> None:
         return
     paths.pki.mkdir(mode=0o700, exist_ok=True)
     openssl = find_program("openssl", "openssl")
-    settings = paths.pki / "openssl.cnf"
-    settings.write_text(_SETTINGS)
-    request = [openssl, "req", "-x509", "-config", settings, "-days", _DAYS, *_NEW_KEY]
+    (paths.pki / "openssl.cnf").write_text(_SETTINGS)
     for authority in ("ca", "front-proxy-ca"):
-        files = ["-keyout", paths.pki / f"{authority}.key", "-out", paths.pki / f"{authority}.crt"]
-        run([*request, "-extensions", "authority", "-subj", f"/CN=devcluster-{authority}", *files])
+        _request(paths.pki, authority, f"/CN=devcluster-{authority}", ["-extensions", "authority"])
     for certificate in certificates(paths.name, subnet):
-        signer = [paths.pki / f"{certificate.authority}.crt", "-CAkey", paths.pki / f"{certificate.authority}.key"]
-        files = ["-keyout", paths.pki / f"{certificate.file}.key", "-out", paths.pki / f"{certificate.file}.crt"]
-        extensions = ["-extensions", "leaf", *certificate.extensions]
-        run([*request, "-CA", *signer, *extensions, "-subj", certificate.subject, *files])
+        signer = paths.pki / certificate.authority
+        signed = ["-CA", f"{signer}.crt", "-CAkey", f"{signer}.key", "-extensions", "leaf", *certificate.extensions]
+        _request(paths.pki, certificate.file, certificate.subject, signed)
     key = run([openssl, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]).stdout
     _write_private(paths.pki / "service-account.key", key)
     public = run([openssl, "pkey", "-pubout"], stdin=key).stdout
@@ -101,6 +94,14 @@ def issue(paths: ClusterPaths, subnet: Subnet) -> None:
         target = paths.kubeconfig if client == "admin" else paths.pki / f"{client}.kubeconfig"
         _write_private(target, _kubeconfig(paths, subnet, client))
     finished.touch()
+
+
+def _request(folder: Path, file: str, subject: str, options: list[str]) -> None:
+    """Make a key and its certificate."""
+    openssl = find_program("openssl", "openssl")
+    files = ["-keyout", f"{folder / file}.key", "-out", f"{folder / file}.crt"]
+    settings = ["-config", str(folder / "openssl.cnf"), "-days", _DAYS, *_NEW_KEY]
+    run([openssl, "req", "-x509", *settings, *options, "-subj", subject, *files])
 
 
 def _kubeconfig(paths: ClusterPaths, subnet: Subnet, client: str) -> str:

@@ -1,8 +1,9 @@
 """Which processes belong to a node, seen from the host."""
 
+import contextlib
 import os
 import signal
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.errors import DevClusterError
@@ -12,40 +13,69 @@ _PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
-class NodeProcess:
-    """The process whose end is the end of the node, and the process namespace that it holds.
+class Process:
+    """A process that is not mistaken for a later one with the same number.
 
     Attributes:
-        pid: of `unshare`, which takes its only child along when it dies.
-        started: in clock ticks since boot; tells the process from a later one with the same number.
-        namespace: identifies the process namespace of everything in the node.
+        pid: its number.
+        started: when, in clock ticks since boot.
     """
 
     pid: int
     started: int
-    namespace: str
 
     @classmethod
-    def find(cls, pid: int) -> "NodeProcess | None":
-        """Describe a process that has made its namespaces; None until it has, or once it is gone."""
+    def find(cls, pid: int) -> "Process | None":
+        """Identify a running process by its number."""
         started = _start_time(pid)
-        namespace = _namespace(pid, "pid_for_children")
-        if started is None or namespace is None or namespace == _namespace(os.getpid(), "pid"):
-            return None
-        return cls(pid, started, namespace)
-
-    def to_json(self) -> dict[str, object]:
-        """Give the fields for a file."""
-        return asdict(self)
+        return None if started is None else cls(pid, started)
 
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether it still runs; one that has ended and waits for its parent does not."""
         return _start_time(self.pid) == self.started
 
+    def kill(self) -> None:
+        """End it at once, if it still runs."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class NodeProcess:
+    """The two processes that hold a node.
+
+    Attributes:
+        holder: `unshare`, which takes its only child along when it ends.
+        first: that child, process 1 of the node's process namespace. When it ends, the kernel ends every other process
+            in there, the pods' too, and only then lets it go.
+    """
+
+    holder: Process
+    first: Process
+
+    @classmethod
+    def find(cls, holder_pid: int) -> "NodeProcess | None":
+        """Identify a node by its holder; None until its namespaces are made, or once it has ended."""
+        holder = Process.find(holder_pid)
+        children = [pid for pid, parent in _parents().items() if parent == holder_pid]
+        first = Process.find(children[0]) if children else None
+        if holder is None or first is None or _process_namespace(first.pid) in {None, _process_namespace(os.getpid())}:
+            return None
+        return cls(holder, first)
+
+    def alive(self) -> bool:
+        """Whether the node runs."""
+        return self.holder.alive() and self.first.alive()
+
     def members(self) -> list[int]:
-        """List every process inside the node: daemons, shims and the pods' own (whose namespaces are below)."""
-        inside = [pid for pid in _pids() if _namespace(pid, "pid") == self.namespace]
-        return inside + [pid for pid in _pids() if pid not in inside and _is_below(pid, set(inside))]
+        """List every process of the node, the pods' own included."""
+        parents, found = _parents(), {self.first.pid} if self.alive() else set()
+        size = 0
+        while len(found) > size:
+            size = len(found)
+            found |= {pid for pid, parent in parents.items() if parent in found}
+        return sorted(found)
 
     def kill(self) -> None:
         """End the node and wait until none of its processes is left.
@@ -53,14 +83,12 @@ class NodeProcess:
         Raises:
             DevClusterError: some remain after 20 s.
         """
-        targets = self.members()
-        if self.alive():
-            os.kill(self.pid, signal.SIGKILL)
-        for pid in targets:
-            _kill(pid)
-        if not wait_until(lambda: not self.alive() and not any(map(_runs, targets)) and not self.members(), seconds=20):
-            left = ", ".join(str(pid) for pid in self.members())
-            raise DevClusterError(f"processes {left} of the cluster do not end", "see `dmesg`: is a disk stuck?")
+        self.holder.kill()
+        self.first.kill()
+        if not wait_until(lambda: not self.holder.alive() and not self.first.alive(), seconds=20, interval=0.02):
+            raise DevClusterError(
+                f"process {self.first.pid} of the cluster does not end", "see `dmesg`: does a disk not answer?"
+            )
 
 
 def memory_bytes(pids: list[int]) -> int:
@@ -76,8 +104,10 @@ def _proportional_size(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
-def _pids() -> list[int]:
-    return [int(entry) for entry in os.listdir(_PROC) if entry.isdigit()]
+def _parents() -> dict[int, int]:
+    """Map every process of the machine to its parent."""
+    found = {int(entry.name): _stat(int(entry.name)) for entry in _PROC.iterdir() if entry.name.isdigit()}
+    return {pid: int(fields[1]) for pid, fields in found.items() if fields}
 
 
 def _stat(pid: int) -> list[str]:
@@ -90,35 +120,11 @@ def _stat(pid: int) -> list[str]:
 
 def _start_time(pid: int) -> int | None:
     fields = _stat(pid)
-    return int(fields[19]) if fields and fields[0] != "Z" else None
+    return int(fields[19]) if fields and fields[0] not in "ZX" else None
 
 
-def _runs(pid: int) -> bool:
-    return _start_time(pid) is not None
-
-
-def _parent(pid: int) -> int:
-    fields = _stat(pid)
-    return int(fields[1]) if fields else 0
-
-
-def _is_below(pid: int, ancestors: set[int]) -> bool:
-    while pid > 1:
-        if pid in ancestors:
-            return True
-        pid = _parent(pid)
-    return False
-
-
-def _namespace(pid: int, kind: str) -> str | None:
+def _process_namespace(pid: int) -> str | None:
     try:
-        return os.readlink(_PROC / str(pid) / "ns" / kind)
+        return str((_PROC / str(pid) / "ns" / "pid").readlink())
     except OSError:
         return None
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 
 from devcluster.paths import ClusterPaths
-from devcluster.processes import NodeProcess
+from devcluster.processes import NodeProcess, Process
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def load_record(paths: ClusterPaths) -> NodeRecord | None:
     """Read the record of the last start, whose process may have ended; None if there is none to read."""
     try:
         entry = json.loads(paths.node.read_text())
-        return NodeRecord(NodeProcess(**entry["process"]), entry["started_at"], entry["complete"])
+        holder, first = (Process(**entry["process"][part]) for part in ("holder", "first"))
+        return NodeRecord(NodeProcess(holder, first), entry["started_at"], entry["complete"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

@@ -63,7 +63,7 @@ def of(paths: ClusterPaths) -> Status:
     return Status(
         name=paths.name,
         state=state,
-        pid=record.process.pid if record else None,
+        pid=record.process.holder.pid if record else None,
         processes=len(members),
         memory_bytes=memory_bytes(members),
         server=spec.subnet.api_url,
