@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import hypothesis
 import pytest
 
 from demo.installation import apply_model_server, create_namespace, install_operator
@@ -15,10 +16,19 @@ from tests.support.namespace import Namespace
 MODELS_NAMESPACE = "models"
 
 
-@pytest.fixture(scope="session")
-def full_size() -> bool:
-    """Whether contracts run at full size (`make test-long`)."""
-    return os.environ.get("MIZZEN_TEST_SIZE") == "full"
+FULL_SIZE = os.environ.get("MIZZEN_TEST_SIZE") == "full"
+"""Whether every contract runs at full size (`make test-long`)."""
+
+hypothesis.settings.register_profile("small", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("full", max_examples=2000, deadline=None)
+hypothesis.settings.load_profile("full" if FULL_SIZE else "small")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Count a skipped test as a failure: nobody would notice that it never runs."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def is_running(cluster: DevCluster) -> bool:
