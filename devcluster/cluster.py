@@ -23,6 +23,11 @@ class Cluster(Protocol):
         """A kubeconfig for this cluster alone."""
         ...
 
+    @property
+    def kubectl_program(self) -> Path:
+        """The kubectl that fits this cluster, for commands that are shown to people or run on beside this process."""
+        ...
+
     def load(self, image: str) -> str:
         """Make an image available to the cluster's pods and give the reference that their specs must use.
 
@@ -93,6 +98,11 @@ class DevCluster:
         """
         return require_binaries()
 
+    @property
+    def kubectl_program(self) -> Path:
+        """See `Cluster.kubectl_program`."""
+        return self.binaries.kubectl
+
     def up(self, *, sync_frequency: str | None = None) -> None:
         """Start the cluster, or start it again on its data; return when pods can run.
 
@@ -125,7 +135,7 @@ class DevCluster:
         self, *args: str, stdin: str | None = None, check: bool = True, timeout: float | None = 120
     ) -> subprocess.CompletedProcess[str]:
         """See `Cluster.kubectl`."""
-        return self._run(self.binaries.kubectl, args, stdin=stdin, check=check, timeout=timeout)
+        return self._run(self.kubectl_program, args, stdin=stdin, check=check, timeout=timeout)
 
     def helm(
         self, *args: str, stdin: str | None = None, check: bool = True, timeout: float | None = 300

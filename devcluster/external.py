@@ -38,6 +38,11 @@ class ExternalCluster:
         """A kubeconfig that holds this context alone."""
         return self._folder / "kubeconfig"
 
+    @property
+    def kubectl_program(self) -> Path:
+        """The user's own kubectl; see `Cluster.kubectl_program`."""
+        return _program("kubectl")
+
     def load(self, image: str) -> str:
         """Push the image to the registry; see `Cluster.load`."""
         if Path(image).is_file():
@@ -54,7 +59,7 @@ class ExternalCluster:
         self, *args: str, stdin: str | None = None, check: bool = True, timeout: float | None = 120
     ) -> subprocess.CompletedProcess[str]:
         """See `Cluster.kubectl`."""
-        return self._run(_program("kubectl"), args, stdin=stdin, check=check, timeout=timeout)
+        return self._run(self.kubectl_program, args, stdin=stdin, check=check, timeout=timeout)
 
     def helm(
         self, *args: str, stdin: str | None = None, check: bool = True, timeout: float | None = 300
