@@ -1,4 +1,4 @@
-"""From `kubectl apply` to Ready and to the first answer through the Service, on a warm node.
+"""From `kubectl apply` to Ready and to the first answer through the Service, and a deleted child's way back.
 
 Needs a cluster with the operator in it: `make demo` leaves one. The agent answers without a model, so that the path is
 measured and not a model's speed.
@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 
 from demo.installation import create_namespace
 from devcluster import DevCluster
@@ -23,6 +24,11 @@ MANIFEST = {
     "kind": "AgentDeployment",
     "metadata": {"name": AGENT},
     "spec": {"agent": {"instructions": "Be brief."}, "models": [{"model": "test"}]},
+}
+CHILDREN = {
+    "Service": f"/api/v1/namespaces/{NAMESPACE}/services/{AGENT}",
+    "ServiceAccount": f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{AGENT}",
+    "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{AGENT}",
 }
 RESOURCE = f"/apis/mizzen.dev/v1alpha1/namespaces/{NAMESPACE}/agentdeployments/{AGENT}"
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -40,6 +46,18 @@ def answers(address: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def time_back(api: ApiClient, path: str) -> float:
+    """Give the seconds from the answer to a deletion until another object of the name is there."""
+    uid = api.get(path)["metadata"]["uid"]
+    api.request("DELETE", path)
+    deleted = time.perf_counter()
+    while (found := api.get(path)) is None or found["metadata"]["uid"] == uid:
+        if time.perf_counter() - deleted > 60:
+            raise TimeoutError(f"{path} did not come back within 60 s")
+        time.sleep(0.005)
+    return time.perf_counter() - deleted
 
 
 def measure(cluster: DevCluster, api: ApiClient) -> tuple[float, float]:
@@ -75,11 +93,21 @@ def main() -> None:
     for run in range(options.runs):
         samples.append(measure(cluster, api))
         print(f"run {run + 1} of {options.runs}: {samples[-1][0]:.2f} s, {samples[-1][1]:.2f} s", file=sys.stderr)
+    cluster.kubectl("apply", "--namespace", NAMESPACE, "-f", "-", stdin=json.dumps(MANIFEST))
+    cluster.kubectl("wait", "--for=condition=Ready", f"agd/{AGENT}", "--namespace", NAMESPACE)
+    back = {kind: [time_back(api, path) for _ in range(options.runs)] for kind, path in CHILDREN.items()}
     ready, answered = zip(*samples, strict=True)
-    print("| from kubectl apply | min | median | max |")
+    print("| | min | median | max |")
     print("|---|---|---|---|")
-    for title, values in (("to Ready", ready), ("to the first answer", answered)):
-        print(f"| {title} | {min(values):.2f} s | {statistics.median(values):.2f} s | {max(values):.2f} s |")
+    print_row("kubectl apply to Ready", ready)
+    print_row("kubectl apply to the first answer", answered)
+    for kind, values in back.items():
+        print_row(f"{kind} deleted by hand, back", values)
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def print_row(title: str, values: Sequence[float]) -> None:
+    print(f"| {title} | {min(values):.2f} s | {statistics.median(values):.2f} s | {max(values):.2f} s |")
 
 
 if __name__ == "__main__":
