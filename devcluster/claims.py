@@ -58,9 +58,17 @@ def claim(paths: ClusterPaths, wanted: int | None) -> int:
         return slot
 
 
+def owns(paths: ClusterPaths) -> bool:
+    """Whether what is in /run under this name belongs to this cluster, not to another state folder's."""
+    try:
+        return Path(json.loads(paths.claim.read_text())["state"]) == paths.state
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
+
+
 def release(paths: ClusterPaths) -> None:
-    """Give up what the cluster holds in /run, unless it belongs to another state folder's cluster of this name."""
-    if paths.run.exists() and _claims().get(paths.state, None) is not None:
+    """Give up what the cluster holds in /run."""
+    if owns(paths):
         shutil.rmtree(paths.run)
 
 

@@ -49,15 +49,15 @@ def up(paths: ClusterPaths, sync_frequency: str | None, report: Report) -> None:
 def down(paths: ClusterPaths, report: Report, *, keep_data: bool = False) -> bool:
     """End a cluster and remove what it left, its data too unless they are to be kept; give whether there was one.
 
-    Works whatever state the cluster is in, also after its processes were killed.
+    Works whatever state the cluster is in: running, killed, or with its state folder deleted by hand.
     """
     with claims.locked(paths.name, report):
-        if not paths.state.exists():
+        if not paths.state.exists() and not claims.owns(paths):
             return False
         with step(report, f"the cluster {paths.name!r} is {'stopped' if keep_data else 'removed'}"):
             _clean_up(paths, _readable_spec(paths))
             claims.release(paths)
-            if not keep_data:
+            if not keep_data and paths.state.exists():
                 shutil.rmtree(paths.state)
         return True
 
@@ -91,6 +91,8 @@ def _prepare(paths: ClusterPaths, old: Spec | None, sync_frequency: str | None, 
 
 def _clean_up(paths: ClusterPaths, spec: Spec | None) -> None:
     """End what is left of the last start, and forget it."""
+    if not claims.owns(paths):
+        return
     if record := records.load_record(paths):
         record.process.kill()
     if spec:

@@ -112,8 +112,8 @@ class ClusterPaths:
 
     @property
     def node(self) -> Path:
-        """Which process holds the node now; absent when it was ended on purpose."""
-        return self.state / "node.json"
+        """Which process holds the node now; absent when it was ended on purpose, or by a restart of the machine."""
+        return self.run / "node.json"
 
     @property
     def failure(self) -> Path:

@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, replace
 
+from devcluster import claims
 from devcluster.paths import ClusterPaths
 from devcluster.processes import NodeProcess, Process
 
@@ -37,6 +38,8 @@ def save_record(paths: ClusterPaths, record: NodeRecord) -> None:
 
 def load_record(paths: ClusterPaths) -> NodeRecord | None:
     """Read the record of the last start, whose process may have ended; None if there is none to read."""
+    if not claims.owns(paths):
+        return None
     try:
         entry = json.loads(paths.node.read_text())
         holder, first = (Process(**entry["process"][part]) for part in ("holder", "first"))
