@@ -1,0 +1,12 @@
+"""Times, in seconds, that operator and runtime must agree on: the pod's grace period is derived from the runtime's."""
+
+from typing import Final
+
+PROPAGATION_SECONDS: Final = 5.0
+"""How long after SIGTERM a pod goes on accepting, until every node and client has stopped sending to it."""
+REQUEST_TIMEOUT_SECONDS: Final = 60.0
+"""How long a request may take, from its arrival to the end of its answer."""
+CLOSE_SECONDS: Final = 5.0
+"""What is left for closing connections to models after the last answer."""
+TERMINATION_GRACE_SECONDS: Final = int(PROPAGATION_SECONDS + REQUEST_TIMEOUT_SECONDS + CLOSE_SECONDS)
+"""`terminationGracePeriodSeconds` of an agent's pod: a request that arrives last is still answered."""

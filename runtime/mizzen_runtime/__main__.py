@@ -1,0 +1,7 @@
+"""`python -m mizzen_runtime`."""
+
+import sys
+
+from mizzen_runtime.server import main
+
+sys.exit(main())

@@ -1,0 +1,97 @@
+"""What an exception of a run means for the caller. The only place that knows pydantic-ai's exceptions."""
+
+from collections.abc import Iterable, Iterator
+
+from pydantic_ai.exceptions import (
+    ContentFilterError,
+    FallbackExceptionGroup,
+    ModelAPIError,
+    ModelContextWindowExceededError,
+    ModelQuotaExceededError,
+    ModelRateLimitError,
+    ModelRequestRejectedError,
+    ModelRequestTimeout,
+    ModelTimeoutError,
+    OutputTokenLimitExceeded,
+    RunTimedOut,
+    UnexpectedModelBehavior,
+    UsageLimitExceeded,
+)
+
+from mizzen_runtime.errors import Outcome, RunError
+
+_MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
+    (RunTimedOut, Outcome.DEADLINE_EXCEEDED, "the answer was not complete within the time that a request may take"),
+    (ModelContextWindowExceededError, Outcome.INVALID_INPUT, "the input is longer than the model can read"),
+    (
+        ModelRequestRejectedError,
+        Outcome.MODEL_REJECTED,
+        "the model's provider turned the request down: key, model name or settings are wrong",
+    ),
+    (ModelRateLimitError, Outcome.MODEL_UNAVAILABLE, "the model's provider limits the rate of requests"),
+    (ModelQuotaExceededError, Outcome.MODEL_UNAVAILABLE, "the account at the model's provider has no quota left"),
+    (ModelRequestTimeout, Outcome.MODEL_UNAVAILABLE, "the model did not answer in time"),
+    (ModelTimeoutError, Outcome.MODEL_UNAVAILABLE, "the model did not answer in time"),
+    (ModelAPIError, Outcome.MODEL_UNAVAILABLE, "the model's provider cannot be reached or failed"),
+    (ContentFilterError, Outcome.MODEL_REFUSED, "the model, or its provider's filter, declined to answer this input"),
+    (
+        OutputTokenLimitExceeded,
+        Outcome.MODEL_MISBEHAVED,
+        "the model's answer was cut at its token limit; `model_settings.max_tokens` raises it",
+    ),
+    (
+        UsageLimitExceeded,
+        Outcome.MODEL_MISBEHAVED,
+        "the model did not come to an answer within the requests that a run may make",
+    ),
+    (
+        UnexpectedModelBehavior,
+        Outcome.MODEL_MISBEHAVED,
+        "the model's answer could not be used, also not after asking it again",
+    ),
+    (Exception, Outcome.AGENT_FAILED, "the agent failed; its log has the request id and the place"),
+)
+"""The first one that fits counts: an exception comes before its base classes."""
+
+
+def failure_of(error: Exception) -> RunError:
+    """Translate what a run raised; what is not the model's doing is the agent's own failure."""
+    if isinstance(error, FallbackExceptionGroup):
+        return _exhausted([failure_of(leaf) for leaf in _leaves(error)])
+    outcome, detail = next((outcome, detail) for kind, outcome, detail in _MEANINGS if isinstance(error, kind))
+    return RunError(outcome, detail, retry_after=error.retry_after if isinstance(error, ModelAPIError) else None)
+
+
+def _exhausted(failures: list[RunError]) -> RunError:
+    """Tell of a chain in which every model failed: what passes by waiting comes before what does not."""
+    waits = [failure for failure in failures if failure.outcome is Outcome.MODEL_UNAVAILABLE]
+    if not waits:
+        return failures[-1]
+    seconds = [failure.retry_after for failure in waits if failure.retry_after is not None]
+    return RunError(
+        Outcome.MODEL_UNAVAILABLE, "every model of the chain failed", retry_after=min(seconds, default=None)
+    )
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def facts_of(error: BaseException) -> dict[str, object]:
+    """Give what may be logged of a model's failure: status and codes, never its text, which may hold content."""
+    errors: Iterable[BaseException] = _leaves(error) if isinstance(error, FallbackExceptionGroup) else (error,)
+    facts = [
+        {
+            "model": each.model_name,
+            "kind": type(each).__name__,
+            "status": getattr(each, "status_code", None),
+            "code": each.provider_error_code,
+        }
+        for each in errors
+        if isinstance(each, ModelAPIError)
+    ]
+    return {"models": facts} if facts else {}

@@ -1,0 +1,152 @@
+"""Builds the chain of models. Every problem of every model is told at once."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.metadata import metadata
+
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.models import KnownModelName, Model, infer_model
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.providers import Provider, infer_provider_class
+from pydantic_ai.settings import ModelSettings
+
+from mizzen_api.contract import RuntimeConfig, RuntimeModel
+from mizzen_api.problems import Problem
+
+TEST_MODEL = "test"
+_BASE_URL_PARAMETERS = ("base_url", "api_base", "azure_endpoint")
+"""What providers call the address of their API."""
+_EXTRA_IN_IMPORT_ERROR = re.compile(r"pydantic-ai-slim\[([a-z0-9-]+)\]")
+
+
+def chain_of(config: RuntimeConfig) -> tuple[RuntimeModel, ...]:
+    """Give the models in order of preference, wherever the configuration names them."""
+    if config.models:
+        return config.models
+    model = config.agent.get("model")
+    return (RuntimeModel(model=model),) if isinstance(model, str) else ()
+
+
+def build_models(config: RuntimeConfig, keys: Mapping[int, str]) -> tuple[tuple[Model, ...], tuple[Problem, ...]]:
+    """Build every model of the chain.
+
+    Args:
+        config: The configuration.
+        keys: The keys that could be read, by place in the chain.
+
+    Returns:
+        The models that could be built, in order, and what is wrong with the others. A model whose key is missing is
+        left out without a problem of its own: who read the keys has told it.
+    """
+    models: list[Model] = []
+    problems: list[Problem] = []
+    for index, endpoint in enumerate(chain_of(config)):
+        field = f"spec.models[{index}]" if config.models else "spec.agent"
+        if endpoint.api_key is not None and index not in keys:
+            continue
+        try:
+            models.append(_build(endpoint, keys.get(index), field))
+        except _ModelProblem as found:
+            problems.append(found.problem)
+    if not chain_of(config):
+        problems.append(
+            Problem(field="spec.models", message="no model is named", remedy="name one here or in spec.agent.model")
+        )
+    return tuple(models), tuple(problems)
+
+
+def chain(models: tuple[Model, ...]) -> Model:
+    """Give one model that asks `models` in order, the next one when one fails as pydantic-ai's `ModelAPIError`."""
+    return models[0] if len(models) == 1 else FallbackModel(*models)
+
+
+class _ModelProblem(Exception):  # noqa: N818 - it carries a problem out of a nested call
+    def __init__(self, field: str, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(field=field, message=message, remedy=remedy)
+
+
+def _build(endpoint: RuntimeModel, key: str | None, field: str) -> Model:
+    if endpoint.model == TEST_MODEL:
+        if endpoint.base_url or endpoint.api_key:
+            raise _ModelProblem(field, "the model 'test' asks nobody", "leave baseUrl and apiKey out")
+        # Its default calls every tool once with arguments that it makes up.
+        return TestModel(call_tools=[])
+    provider_name = endpoint.model.partition(":")[0]
+    provider = _provider(provider_name, endpoint, key, field)
+    try:
+        model = infer_model(endpoint.model, provider_factory=lambda _: provider)
+    except ImportError as error:
+        raise _missing_extra(error, provider_name, field) from error
+    except UserError as error:
+        raise _ModelProblem(f"{field}.model", error.message, "correct the model's name") from error
+    # `infer_model` takes no settings, and a model's own settings are the only place for what differs along a chain.
+    model._settings = _settings(model, endpoint)  # noqa: SLF001 - as said above
+    return model
+
+
+def _settings(model: Model, endpoint: RuntimeModel) -> ModelSettings:
+    settings = ModelSettings()
+    if "max_retries" not in model.unsupported_settings:
+        # The chain and the caller decide what is tried again; retries of the SDK would multiply with theirs.
+        settings["max_retries"] = 0
+    if endpoint.request_timeout_seconds is not None:
+        settings["request_timeout"] = endpoint.request_timeout_seconds
+    return settings
+
+
+def _provider(name: str, endpoint: RuntimeModel, key: str | None, field: str) -> Provider[object]:
+    try:
+        provider_class = infer_provider_class(name)
+    except ValueError as error:
+        raise _ModelProblem(f"{field}.model", f"unknown provider {name!r}", _spelling(name)) from error
+    except ImportError as error:
+        raise _missing_extra(error, name, field) from error
+    parameters = inspect.signature(provider_class.__init__).parameters
+    arguments: dict[str, str] = {}
+    if endpoint.base_url is not None:
+        parameter = next((known for known in _BASE_URL_PARAMETERS if known in parameters), None)
+        if parameter is None:
+            raise _ModelProblem(f"{field}.baseUrl", f"the provider {name!r} takes no address", "leave it out")
+        arguments[parameter] = endpoint.base_url
+    if key is not None:
+        if "api_key" not in parameters:
+            raise _ModelProblem(f"{field}.apiKey", f"the provider {name!r} takes no key", "leave it out")
+        arguments["api_key"] = key
+    try:
+        return provider_class(**arguments)
+    except ImportError as error:
+        raise _missing_extra(error, name, field) from error
+    except Exception as error:  # each provider's SDK refuses in its own way
+        message = (
+            str(error)
+            if isinstance(error, UserError)
+            else f"the provider {name!r} cannot be set up: {type(error).__name__}"
+        )
+        if key is not None:
+            message = message.replace(key, "<the key>")
+        raise _ModelProblem(
+            field, message, "give apiKey and baseUrl in spec.models, or the variable in spec.pod.env"
+        ) from error
+
+
+def _spelling(name: str) -> str:
+    known = sorted({model.partition(":")[0] for model in KnownModelName.__value__.__args__ if ":" in model})
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}A server in the cluster that speaks OpenAI's protocol is `vllm:`, `ollama:` or `litellm:`"
+
+
+def _missing_extra(error: ImportError, provider: str, field: str) -> _ModelProblem:
+    found = _EXTRA_IN_IMPORT_ERROR.search(str(error))
+    extra = found.group(1) if found else provider
+    ours = metadata("mizzen").get_all("Provides-Extra") or []
+    package = f"mizzen[{extra}]" if extra in ours else f"pydantic-ai-slim[{extra}]"
+    return _ModelProblem(
+        f"{field}.model",
+        f"the provider {provider!r} is not installed in this image",
+        f"build an image on the runtime's with `pip install '{package}'` and name it in spec.pod.image",
+    )

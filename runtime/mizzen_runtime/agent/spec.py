@@ -1,0 +1,127 @@
+"""Checks the agent's spec against the installed pydantic-ai, so that no fault waits for the first request."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_ai import Agent
+from pydantic_ai.agent.spec import AgentSpec
+from pydantic_ai.models import Model
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.settings import ModelSettings
+from typing_extensions import is_typeddict
+
+from mizzen_api import agent_spec as mirror
+from mizzen_api.problems import Problem, path_of, problems_of
+
+ROOT = "spec.agent"
+_TEMPLATE = re.compile(r"(?<!\\)\{\{")
+
+
+class StrictSpec(AgentSpec, extra="forbid"):
+    """The installed pydantic-ai's spec, which ignores unknown keys by default."""
+
+
+def check_spec(spec: Mapping[str, Any], models: Iterable[Model]) -> tuple[Problem, ...]:
+    """Find all that is wrong with an agent's spec, apart from its output schema.
+
+    Args:
+        spec: The spec as the user wrote it.
+        models: The models of the chain, for the settings that they know.
+    """
+    return (
+        *_shape_problems(spec),
+        *_template_problems(spec),
+        *_settings_problems(spec.get("model_settings"), models),
+        *_capability_problems(spec.get("capabilities")),
+    )
+
+
+def _shape_problems(spec: Mapping[str, Any]) -> tuple[Problem, ...]:
+    try:
+        mirror.AgentSpec.model_validate(spec)
+        StrictSpec.model_validate(spec)
+    except ValidationError as error:
+        return problems_of(error, ROOT)
+    except Exception as error:  # noqa: BLE001 - a template that cannot be parsed leaves validation in the parser's own type
+        return (
+            _problem(
+                "", f"pydantic-ai refuses it: {error}", "correct the template, or write `\\{{` for literal braces"
+            ),
+        )
+    return ()
+
+
+def _template_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    for field in ("instructions", "description"):
+        value = spec.get(field)
+        texts = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for index, text in texts:
+            if isinstance(text, str) and _TEMPLATE.search(text):
+                yield _problem(
+                    field if index is None else f"{field}[{index}]",
+                    "holds a template `{{…}}` without values to fill it: the model would read nothing there",
+                    "write the text itself, or `\\{{` for literal braces",
+                )
+
+
+def _settings_problems(settings: object, models: Iterable[Model]) -> Iterator[Problem]:
+    if not isinstance(settings, dict):
+        return
+    known = set(ModelSettings.__annotations__)
+    for model in models:
+        known |= _settings_of(model)
+    for key in settings.keys() - known:
+        yield _problem(
+            f"model_settings.{key}", "no model of the chain knows this setting", "remove it, or correct its spelling"
+        )
+    if settings.get("tool_choice") == "required":
+        yield _problem(
+            "model_settings.tool_choice",
+            "with 'required' at every step the agent can never answer",
+            "use 'auto', or leave it out",
+        )
+    try:
+        _settings_model().model_validate({"model_settings": settings}, strict=True)
+    except ValidationError as error:
+        seen: set[str] = set()
+        for line in error.errors(include_url=False, include_input=False):
+            field = path_of(line["loc"][:2])
+            if field not in seen:
+                seen.add(field)
+                yield _problem(field, line["msg"][:1].lower() + line["msg"][1:], "correct the value")
+
+
+def _settings_model() -> type[BaseModel]:
+    config = ConfigDict(arbitrary_types_allowed=True)
+    return create_model("_Settings", __config__=config, model_settings=(ModelSettings, ...))
+
+
+def _settings_of(model: Model) -> set[str]:
+    """Give the settings that a model's module declares, which are its provider's own beside the common ones."""
+    names: set[str] = set()
+    for kind in type(model).__mro__:
+        for declared in vars(sys.modules[kind.__module__]).values():
+            if is_typeddict(declared) and declared.__name__.endswith("ModelSettings"):
+                names |= set(declared.__annotations__)
+    return names
+
+
+def _capability_problems(capabilities: object) -> Iterator[Problem]:
+    if not isinstance(capabilities, list):
+        return
+    for index, entry in enumerate(capabilities):
+        try:
+            mirror.AgentSpec.model_validate({"capabilities": [entry]})
+        except ValidationError:
+            continue  # not allowed or malformed: told with the spec's shape
+        try:
+            Agent.from_spec({"capabilities": [entry]}, model=TestModel(call_tools=[]))
+        except Exception as error:  # noqa: BLE001 - a capability refuses its arguments in whatever way it likes
+            yield _problem(f"capabilities[{index}]", f"pydantic-ai refuses it: {error}", "correct its arguments")
+
+
+def _problem(location: str, message: str, remedy: str) -> Problem:
+    return Problem(field=f"{ROOT}.{location}" if location else ROOT, message=message, remedy=remedy)

@@ -1,0 +1,196 @@
+"""The data plane: a request becomes an answer, a stream of events, or one error of the closed set. Knows no HTTP.
+
+Every request is observed exactly once, in whatever way it ends. Cancelling the task that runs or consumes it is how a
+caller gives up.
+"""
+
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pydantic_ai import AgentRunResultEvent, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
+from pydantic_ai.usage import RunUsage
+
+from mizzen_runtime.agent.build import BuiltAgent
+from mizzen_runtime.agent.failures import facts_of, failure_of
+from mizzen_runtime.errors import Outcome, RunError
+from mizzen_runtime.metrics import AgentMetrics
+
+log = logging.getLogger("mizzen.requests")
+
+RunInput = str | dict[str, Any]
+"""What the agent is asked: a text, or a JSON object, which reaches the model as JSON."""
+RunOutput = str | dict[str, Any]
+"""What the agent answers: a text, or an object that fits the agent's output schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One thing to do."""
+
+    id: str
+    """Names the request in log and answer."""
+    input: RunInput
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the models charged for one request."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The answer."""
+
+    id: str
+    output: RunOutput
+    usage: Usage
+    seconds: float
+    """From the request's arrival in the data plane to its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of what the model says on its way to a text answer."""
+
+    text: str
+
+
+StreamEvent = TextDelta | RunResult
+
+
+class InFlight:
+    """How many requests are being answered."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class AgentService:
+    """Runs the agent for callers."""
+
+    def __init__(self, built: BuiltAgent, metrics: AgentMetrics, in_flight: InFlight, *, timeout: float) -> None:
+        """Bind what a request needs.
+
+        Args:
+            built: The agent.
+            metrics: Where requests are counted.
+            in_flight: Counts running requests.
+            timeout: Seconds that a request may take.
+        """
+        self._built = built
+        self._metrics = metrics
+        self._in_flight = in_flight
+        self._timeout = timeout
+        self._streams_text = built.output_schema is None
+
+    async def run(self, request: RunRequest) -> RunResult:
+        """Answer a request.
+
+        Raises:
+            RunError: There is no answer; which one of the set says why.
+            asyncio.CancelledError: The caller gave up.
+        """
+        with _Observed(self, request) as observed:
+            result = await self._built.agent.run(_prompt(request), usage=observed.usage, timeout=self._timeout)
+            return observed.result(result.output)
+
+    async def stream(self, request: RunRequest) -> AsyncGenerator[StreamEvent, None]:
+        """Answer a request piece by piece: any number of `TextDelta`, then one `RunResult`.
+
+        A structured answer has no pieces, because a part of it cannot fit the output schema. Where an agent uses
+        tools, the pieces also hold what the model says before it calls them; the result has the answer alone.
+
+        Raises:
+            RunError: There is no answer; which one of the set says why.
+            asyncio.CancelledError: The caller gave up.
+        """
+        with _Observed(self, request) as observed:
+            async with self._built.agent.run_stream_events(
+                _prompt(request), usage=observed.usage, timeout=self._timeout
+            ) as events:
+                async for event in events:
+                    if isinstance(event, AgentRunResultEvent):
+                        yield observed.result(event.result.output)
+                    elif self._streams_text and (text := _text_of(event)):
+                        yield TextDelta(text)
+
+    def observe_refused(self, seconds: float) -> None:
+        """Count a request that the transport refused before it could become a `RunRequest`."""
+        self._metrics.observe(Outcome.INVALID_INPUT, seconds)
+
+
+class _Observed:
+    """The frame of one request: counts it once, whatever happens inside, and translates what is raised."""
+
+    def __init__(self, service: AgentService, request: RunRequest) -> None:
+        self._metrics = service._metrics  # noqa: SLF001 - the service's own frame
+        self._in_flight = service._in_flight  # noqa: SLF001 - as above
+        self._request = request
+        self._started = time.perf_counter()
+        self._answered = False
+        self.usage = RunUsage()
+
+    def __enter__(self) -> Self:
+        self._in_flight.count += 1
+        return self
+
+    def result(self, output: RunOutput) -> RunResult:
+        self._answered = True
+        return RunResult(
+            id=self._request.id,
+            output=output,
+            usage=Usage(self.usage.requests, self.usage.input_tokens, self.usage.output_tokens),
+            seconds=time.perf_counter() - self._started,
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        failure = _translate(error)
+        self._in_flight.count -= 1
+        self._metrics.count_tokens(self.usage.input_tokens, self.usage.output_tokens)
+        self._metrics.observe(self._outcome(error, failure), time.perf_counter() - self._started)
+        if failure is not None and error is not None:
+            ours = failure.outcome is Outcome.AGENT_FAILED
+            fields = {"request_id": self._request.id, "outcome": failure.outcome.value, **facts_of(error)}
+            log.log(
+                logging.ERROR if ours else logging.WARNING,
+                failure.detail,
+                extra=fields,
+                exc_info=error if ours else None,
+            )
+            raise failure from error
+        return False
+
+    def _outcome(self, error: BaseException | None, failure: RunError | None) -> Outcome:
+        if failure is not None:
+            return failure.outcome
+        return Outcome.CANCELLED if error is not None and not self._answered else Outcome.OK
+
+
+def _translate(error: BaseException | None) -> RunError | None:
+    """Give the error of the set; None for no error and for a caller who gave up (cancelled, or closed the stream)."""
+    if error is None or not isinstance(error, Exception):
+        return None
+    return failure_of(error)
+
+
+def _prompt(request: RunRequest) -> str:
+    return request.input if isinstance(request.input, str) else json.dumps(request.input, ensure_ascii=False)
+
+
+def _text_of(event: object) -> str | None:
+    if isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+        return event.delta.content_delta
+    if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+        return event.part.content
+    return None

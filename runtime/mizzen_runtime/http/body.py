@@ -1,0 +1,110 @@
+"""Reads and checks the body of `POST /v1/run`."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+
+from mizzen_api.problems import Problem, problems_of
+from mizzen_runtime.http.asgi import Receive, Scope
+from mizzen_runtime.http.problem import ProblemDetails, plain_problem
+
+
+class BodyRefused(Exception):  # noqa: N818 - it carries the answer
+    """The body cannot become a request; the answer is in `details`."""
+
+    def __init__(self, details: ProblemDetails) -> None:
+        super().__init__(details.title)
+        self.details = details
+
+
+class ClientGone(Exception):  # noqa: N818 - an event rather than an error
+    """The client closed the connection."""
+
+
+class RunBody(BaseModel):
+    """What a caller may send."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    input: str | dict[str, Any]
+    stream: bool = False
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _text_or_object(cls, value: object) -> object:
+        # Said here, because a union would complain once for each of its members.
+        if not isinstance(value, str | dict):
+            raise PydanticCustomError("input_type", "must be a text or a JSON object")
+        if not value or (isinstance(value, str) and value.isspace()):
+            raise PydanticCustomError("input_empty", "is empty")
+        return value
+
+
+async def read_run_body(scope: Scope, receive: Receive, limit: int) -> RunBody:
+    """Read and check a body.
+
+    Args:
+        scope: The request.
+        receive: Where its body comes from.
+        limit: Bytes that it may have, counted as they arrive.
+
+    Raises:
+        BodyRefused: It is of another type than JSON, too large, no JSON, or has wrong fields.
+        ClientGone: The client left while sending.
+    """
+    content_type = _header(scope, b"content-type").partition(b";")[0].strip().lower()
+    if content_type and content_type != b"application/json":
+        raise BodyRefused(plain_problem(415, "send the body as content-type: application/json"))
+    return _parse(await _read(scope, receive, limit))
+
+
+async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
+    declared = _header(scope, b"content-length")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _parse(body: bytes) -> RunBody:
+    try:
+        return RunBody.model_validate_json(body)
+    except ValidationError as error:
+        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
+            detail = 'the body is no JSON; send an object such as {"input": "Hello"}'
+            raise BodyRefused(ProblemDetails(400, "not-json", "The body is no JSON", detail)) from error
+        raise BodyRefused(_invalid(problems_of(error))) from error
+
+
+def _invalid(problems: tuple[Problem, ...]) -> ProblemDetails:
+    count = len(problems)
+    return ProblemDetails(
+        status=422,
+        code="invalid-request",
+        title="The request has problems",
+        detail=f"{count} problem{'s' if count > 1 else ''} in the body; `errors` names each with its remedy",
+        errors=[
+            {"field": problem.field or "body", "message": problem.message, "remedy": problem.remedy}
+            for problem in problems
+        ],
+    )
+
+
+def _too_large(limit: int) -> BodyRefused:
+    return BodyRefused(ProblemDetails(413, "body-too-large", "The body is too large", f"a body may have {limit} bytes"))
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    return next((value for key, value in scope["headers"] if key == name), b"")

@@ -1,0 +1,34 @@
+"""Which HTTP answer each way to end badly gets. The only place that knows both."""
+
+import math
+
+from mizzen_runtime.errors import Outcome, RunError
+from mizzen_runtime.http.problem import ProblemDetails
+
+_ANSWERS: dict[Outcome, tuple[int, str]] = {
+    Outcome.INVALID_INPUT: (422, "The input cannot be answered"),
+    Outcome.MODEL_UNAVAILABLE: (503, "The model is not available"),
+    Outcome.MODEL_REJECTED: (502, "The model's provider turned the request down"),
+    Outcome.MODEL_REFUSED: (422, "The model refused"),
+    Outcome.MODEL_MISBEHAVED: (502, "The model gave no usable answer"),
+    Outcome.DEADLINE_EXCEEDED: (504, "The request took too long"),
+    Outcome.AGENT_FAILED: (500, "The agent failed"),
+}
+_DEFAULT_RETRY_SECONDS = 1
+
+
+def problem_of(error: RunError, request_id: str) -> ProblemDetails:
+    """Give the answer for a request that ended without one."""
+    status, title = _ANSWERS[error.outcome]
+    headers = []
+    if error.outcome is Outcome.MODEL_UNAVAILABLE:
+        seconds = math.ceil(error.retry_after) if error.retry_after else _DEFAULT_RETRY_SECONDS
+        headers = [(b"retry-after", str(seconds).encode())]
+    return ProblemDetails(
+        status=status,
+        code=error.outcome.value.replace("_", "-"),
+        title=title,
+        detail=error.detail,
+        request_id=request_id,
+        headers=headers,
+    )

@@ -1,0 +1,64 @@
+"""Problem details as RFC 9457 has them: the one form in which this server says no."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from mizzen_runtime.http.asgi import Headers, Send, respond
+
+CONTENT_TYPE = b"application/problem+json"
+_TYPE = "urn:mizzen:problem:"
+
+
+@dataclass(frozen=True)
+class ProblemDetails:
+    """What went wrong with one request."""
+
+    status: int
+    """HTTP status."""
+    code: str
+    """Names the kind of problem, such as `model-unavailable`; the last part of `type`."""
+    title: str
+    """The kind in words, the same each time."""
+    detail: str
+    """This occurrence in words; never an exception's text."""
+    request_id: str | None = None
+    """The request that it is about."""
+    errors: Iterable[Mapping[str, str]] = ()
+    """What is wrong in the request, each with field, message and remedy."""
+    headers: Headers = field(default_factory=list)
+    """What goes into the response's headers."""
+
+    def to_json(self) -> bytes:
+        """Give the body."""
+        members: dict[str, object] = {
+            "type": _TYPE + self.code,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.request_id is not None:
+            members["request_id"] = self.request_id
+        if errors := [dict(error) for error in self.errors]:
+            members["errors"] = errors
+        return json.dumps(members, ensure_ascii=False).encode()
+
+    async def send(self, send: Send) -> None:
+        """Answer with it."""
+        await respond(send, self.status, self.to_json(), CONTENT_TYPE, self.headers)
+
+
+def plain_problem(
+    status: int, detail: str, *, request_id: str | None = None, headers: Headers | None = None
+) -> ProblemDetails:
+    """Give the problem that says no more than its HTTP status does."""
+    phrase = HTTPStatus(status).phrase
+    return ProblemDetails(
+        status=status,
+        code=phrase.lower().replace(" ", "-"),
+        title=phrase,
+        detail=detail,
+        request_id=request_id,
+        headers=headers or [],
+    )

@@ -1,0 +1,45 @@
+"""What frames every request on the traffic port: its id, and the word to leave while draining."""
+
+import re
+import uuid
+
+from mizzen_runtime.http.asgi import App, Message, Receive, Scope, Send
+from mizzen_runtime.lifecycle import Lifecycle
+
+REQUEST_ID_HEADER = b"x-request-id"
+_VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class RequestFrame:
+    """Gives each request an id and sends it back; while draining, asks clients to close their connection.
+
+    A caller's own `x-request-id` is taken when it has 1 to 128 letters, digits or `._:/+=-`; otherwise it is replaced,
+    so that nothing can be smuggled into the log.
+    """
+
+    def __init__(self, app: App, lifecycle: Lifecycle) -> None:
+        self._app = app
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with `scope["state"]["request_id"]` set."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == REQUEST_ID_HEADER), None)
+        request_id = given if given and _VALID_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+        scope["state"]["request_id"] = request_id.decode()
+
+        async def send_framed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (REQUEST_ID_HEADER, request_id)]
+                if self._lifecycle.draining:
+                    message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        await self._app(scope, receive, send_framed)
+
+
+def request_id_of(scope: Scope) -> str:
+    """Give the id that the frame gave to a request."""
+    return str(scope["state"]["request_id"])

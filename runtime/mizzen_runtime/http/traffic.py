@@ -1,0 +1,182 @@
+"""The traffic port: `POST /v1/run` and `GET /v1/agent`.
+
+A streamed answer is server-sent events: `delta` with `{"text"}`, any number of them, for an agent that answers text;
+then `result` with the body that the unstreamed answer has, or `error` with problem details. What goes wrong before the
+first event is an ordinary answer with its HTTP status.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, StreamEvent, TextDelta
+from mizzen_runtime.errors import RunError
+from mizzen_runtime.http.asgi import App, Receive, Scope, Send, respond
+from mizzen_runtime.http.body import BodyRefused, ClientGone, RunBody, read_run_body
+from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
+from mizzen_runtime.http.failures import problem_of
+from mizzen_runtime.http.problem import CONTENT_TYPE, plain_problem
+from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
+from mizzen_runtime.lifecycle import Lifecycle
+
+log = logging.getLogger("mizzen.http")
+
+_JSON = b"application/json"
+_SLOW_READER_SECONDS = 5.0
+"""What a client that reads slowly gets beyond the time in which the answer must be made."""
+
+
+@dataclass(frozen=True)
+class TrafficSettings:
+    """What the transport needs to know."""
+
+    revision: str
+    """The configuration in force; part of every answer."""
+    max_body_bytes: int
+    request_timeout: float
+    """Seconds in which the data plane makes an answer."""
+    agent_card: dict[str, Any]
+    """What `GET /v1/agent` answers."""
+
+
+def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings) -> App:
+    """Compose the application of the traffic port."""
+    card = to_json(settings.agent_card)
+
+    async def describe(_request: Request) -> Response:
+        return Response(card, media_type="application/json")
+
+    app = Starlette(
+        routes=[
+            Route("/v1/run", RunEndpoint(service, settings), methods=["POST"]),
+            Route("/v1/agent", describe, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _say_no, Exception: _say_sorry},
+    )
+    return RequestFrame(app, lifecycle)
+
+
+def agent_card(
+    *, name: str, description: str | None, revision: str, output_schema: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Give what `GET /v1/agent` answers: who the agent is, and the shapes of its input and output."""
+    return {
+        "name": name,
+        "description": description,
+        "revision": revision,
+        "input_schema": RunBody.model_json_schema()["properties"]["input"] | {"title": "Input"},
+        "output_schema": output_schema or {"type": "string"},
+    }
+
+
+async def _say_no(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    detail = {
+        404: "this port serves POST /v1/run and GET /v1/agent",
+        405: f"the path serves {headers.get('Allow', 'another method')}",
+    }.get(status, "the request cannot be served")
+    problem = plain_problem(status, detail, request_id=request_id_of(request.scope))
+    return Response(problem.to_json(), status, headers, media_type=CONTENT_TYPE.decode())
+
+
+async def _say_sorry(request: Request, error: Exception) -> Response:
+    """Answer a fault of our own; uvicorn logs it."""
+    del error
+    problem = plain_problem(
+        500, "a fault of the server; its log has the request id", request_id=request_id_of(request.scope)
+    )
+    return Response(problem.to_json(), 500, media_type=CONTENT_TYPE.decode())
+
+
+class RunEndpoint:
+    """`POST /v1/run`."""
+
+    def __init__(self, service: AgentService, settings: TrafficSettings) -> None:
+        self._service = service
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the request, run the agent, answer; stop when the client leaves."""
+        started = time.perf_counter()
+        request_id = request_id_of(scope)
+        try:
+            body = await read_run_body(scope, receive, self._settings.max_body_bytes)
+        except BodyRefused as refused:
+            self._service.observe_refused(time.perf_counter() - started)
+            await replace(refused.details, request_id=request_id).send(send)
+            return
+        except ClientGone:
+            self._service.observe_refused(time.perf_counter() - started)
+            return
+        try:
+            async with CancelWhenClientLeaves(receive):
+                await self._answer(RunRequest(request_id, body.input), body, send)
+        except ClientGone:
+            log.info("the client left before its answer", extra={"request_id": request_id})
+
+    async def _answer(self, request: RunRequest, body: RunBody, send: Send) -> None:
+        try:
+            if body.stream:
+                async with aclosing(self._service.stream(request)) as events:
+                    await self._stream(request, events, send)
+            else:
+                result = await self._service.run(request)
+                await respond(send, 200, self._result_json(result), _JSON)
+        except RunError as error:
+            await problem_of(error, request.id).send(send)
+
+    async def _stream(self, request: RunRequest, events: AsyncIterator[StreamEvent], send: Send) -> None:
+        """Send the events as they come.
+
+        Raises:
+            RunError: It went wrong before the first event: nothing has been sent yet.
+        """
+        first = await anext(events)
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+        try:
+            async with asyncio.timeout(self._settings.request_timeout + _SLOW_READER_SECONDS):
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await self._send_event(send, first)
+                try:
+                    async for event in events:
+                        await self._send_event(send, event)
+                except RunError as error:
+                    await _send_event(send, b"error", problem_of(error, request.id).to_json())
+                await send({"type": "http.response.body", "body": b""})
+        except TimeoutError as error:
+            raise ClientGone from error
+
+    async def _send_event(self, send: Send, event: StreamEvent) -> None:
+        if isinstance(event, TextDelta):
+            await _send_event(send, b"delta", to_json({"text": event.text}))
+        else:
+            await _send_event(send, b"result", self._result_json(event))
+
+    def _result_json(self, result: RunResult) -> bytes:
+        return to_json(
+            {
+                "id": result.id,
+                "output": result.output,
+                "revision": self._settings.revision,
+                "usage": dataclasses.asdict(result.usage),
+                "timing": {"total_seconds": round(result.seconds, 6)},
+            }
+        )
+
+
+async def _send_event(send: Send, name: bytes, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": b"event: %b\ndata: %b\n\n" % (name, data), "more_body": True})

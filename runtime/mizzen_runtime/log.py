@@ -1,0 +1,102 @@
+"""Structured logging: JSON lines, or a line for people on a terminal.
+
+An exception is logged by its types and the places it passed through, never by its text: that may hold what a user
+asked, what a model answered, or a password in a connection string.
+"""
+
+import json
+import logging
+import sys
+import time
+import traceback
+from types import TracebackType
+from typing import TextIO
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_MAX_FRAMES = 12
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, object]:
+    """Give what a caller added to a record by `extra=`."""
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def describe_error(error: BaseException) -> list[str]:
+    """Give an exception and its causes, outermost first, as type and place: `KeyError at tools.py:12 in find`."""
+    lines: list[str] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        kind = f"{type(current).__module__}.{type(current).__qualname__}".removeprefix("builtins.")
+        lines.append(f"{kind}{_place_of(current.__traceback__)}")
+        if isinstance(current, BaseExceptionGroup):
+            lines.extend(f"| {line}" for inner in current.exceptions for line in describe_error(inner))
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return lines
+
+
+def _place_of(trace: TracebackType | None) -> str:
+    frames = traceback.extract_tb(trace)[-_MAX_FRAMES:] if trace else []
+    return "".join(f" at {frame.filename}:{frame.lineno} in {frame.name}" for frame in reversed(frames))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, then what the caller added."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the record as JSON."""
+        line: dict[str, object] = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **fields_of(record),
+        }
+        if record.exc_info and record.exc_info[1]:
+            line["error"] = describe_error(record.exc_info[1])
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """A line for people: time, level, message, then what the caller added."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the record as text."""
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        parts = [f"{clock} {record.levelname:<7} {record.getMessage()}"]
+        parts += [f"{key}={value}" for key, value in fields_of(record).items()]
+        if record.exc_info and record.exc_info[1]:
+            parts += [f"\n    {line}" for line in describe_error(record.exc_info[1])]
+        return "  ".join(parts)
+
+
+class _Identity(logging.Filter):
+    """Adds whose log it is to every record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[str, str] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for key, value in self.fields.items():
+            setattr(record, key, value)
+        return True
+
+
+_identity = _Identity()
+
+
+def configure(stream: TextIO = sys.stderr) -> None:
+    """Send every log of the process to `stream`: ours from INFO on, libraries' from WARNING on."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(ConsoleFormatter() if stream.isatty() else JsonFormatter())
+    handler.addFilter(_identity)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("mizzen").setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+
+
+def identify(*, namespace: str, agent: str, revision: str) -> None:
+    """Add whose log it is to every line from now on."""
+    _identity.fields = {"namespace": namespace, "agent": agent, "revision": revision}

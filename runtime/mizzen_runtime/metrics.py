@@ -1,0 +1,84 @@
+"""What Prometheus sees of the agent. The registry is a parameter; label children are made once."""
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from mizzen_runtime.errors import Outcome
+from mizzen_runtime.process_metrics import ProcessCollector
+
+DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+"""Seconds. OpenTelemetry's semantic conventions for GenAI, `gen_ai.client.operation.duration`."""
+
+
+class AgentMetrics:
+    """Requests by outcome, in flight, their duration, tokens; and what the process is and uses."""
+
+    def __init__(
+        self, registry: CollectorRegistry, *, namespace: str, agent: str, revision: str, in_flight: Callable[[], int]
+    ) -> None:
+        """Register every metric.
+
+        Args:
+            registry: Where they are registered.
+            namespace: Namespace of the AgentDeployment.
+            agent: Its name.
+            revision: The configuration in force.
+            in_flight: Gives the number of requests being answered.
+        """
+        self._registry = registry
+        requests = Counter(
+            "mizzen_requests", "Requests to run the agent, by how they ended", ["outcome"], registry=registry
+        )
+        self._by_outcome = {outcome: requests.labels(outcome=outcome.value) for outcome in Outcome}
+        self._duration = Histogram(
+            "mizzen_request_duration_seconds",
+            "Time from a request's arrival to the end of its answer",
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        # The convention's own metric, gen_ai.client.token.usage, is a histogram of each request; a sum is what
+        # budgets and prices need, so it is a counter under the same name and label.
+        tokens = Counter(
+            "gen_ai_client_token_usage",
+            "Tokens that models charged, also for requests that failed",
+            ["gen_ai_token_type"],
+            registry=registry,
+        )
+        self._input_tokens = tokens.labels("input")
+        self._output_tokens = tokens.labels("output")
+        Gauge("mizzen_requests_in_flight", "Requests being answered", registry=registry).set_function(in_flight)
+        build = Gauge(
+            "mizzen_build_info", "What runs here; always 1", ["version", "python", "pydantic_ai"], registry=registry
+        )
+        build.labels(version("mizzen"), platform.python_version(), version("pydantic-ai-slim")).set(1)
+        identity = Gauge(
+            "mizzen_agent_info",
+            "Which agent runs here; always 1",
+            ["agent_namespace", "agent", "revision"],
+            registry=registry,
+        )
+        identity.labels(namespace, agent, revision).set(1)
+        registry.register(ProcessCollector())
+
+    def observe(self, outcome: Outcome, seconds: float) -> None:
+        """Count one request that ended, exactly once."""
+        self._by_outcome[outcome].inc()
+        self._duration.observe(seconds)
+
+    def count_tokens(self, input_tokens: int, output_tokens: int) -> None:
+        """Count what the models charged for one request."""
+        if input_tokens:
+            self._input_tokens.inc(input_tokens)
+        if output_tokens:
+            self._output_tokens.inc(output_tokens)
+
+    def expose(self) -> bytes:
+        """Give all metrics in Prometheus' text format, as `CONTENT_TYPE` says."""
+        return generate_latest(self._registry)
+
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST

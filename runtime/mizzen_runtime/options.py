@@ -1,0 +1,105 @@
+"""The command line. Imports nothing heavy: the sockets are bound right after it is parsed."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
+from mizzen_api.timing import CLOSE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line said; the defaults are those of a pod."""
+
+    config: Path | None
+    """The rendered configuration; where the operator mounts it without one."""
+    host: str
+    """Address that both ports listen on."""
+    port: int
+    """Port of the traffic; 0 takes a free one."""
+    management_port: int
+    """Port of probes, metrics and state; 0 takes a free one."""
+    termination_log: Path | None
+    """Where the last words of a failed start go; where kubelet reads them without one."""
+    propagation_delay: float
+    """Seconds after SIGTERM in which new requests are still accepted."""
+    request_timeout: float
+    """Seconds that a request may take in all."""
+    max_body_bytes: int
+    """Largest request body."""
+
+    @property
+    def drain_grace(self) -> int:
+        """Seconds that running requests are waited for once no new ones are accepted."""
+        return int(self.request_timeout + CLOSE_SECONDS)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds of 0 or more")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:  # noqa: PLR2004 - the range of TCP ports
+        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return value
+
+
+def _bytes(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of bytes above 0")
+    return value
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> Options:
+    """Parse the command line (`sys.argv` without `arguments`); exits with 2 and a usage message when it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m mizzen_runtime", description="Serve one agent over HTTP.")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="agent.json (default: as mounted in a pod)")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all)")  # noqa: S104 - a pod's port is reached from outside the pod
+    parser.add_argument("--port", type=_port, default=TRAFFIC_PORT, help=f"traffic (default: {TRAFFIC_PORT})")
+    parser.add_argument(
+        "--management-port",
+        type=_port,
+        default=MANAGEMENT_PORT,
+        help=f"probes, metrics, state (default: {MANAGEMENT_PORT})",
+    )
+    parser.add_argument(
+        "--termination-log", type=Path, metavar="FILE", help="last words (default: where kubelet reads)"
+    )
+    parser.add_argument(
+        "--propagation-delay",
+        type=_not_negative,
+        default=PROPAGATION_SECONDS,
+        metavar="SECONDS",
+        help=f"go on accepting this long after SIGTERM (default: {PROPAGATION_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--request-timeout",
+        type=_positive,
+        default=REQUEST_TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help=f"bound on a whole request (default: {REQUEST_TIMEOUT_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--max-body-bytes",
+        type=_bytes,
+        default=MAX_BODY_BYTES,
+        metavar="BYTES",
+        help=f"largest request body (default: {MAX_BODY_BYTES})",
+    )
+    return Options(**vars(parser.parse_args(arguments)))
