@@ -1,0 +1,1 @@
+"""The operator: watches AgentDeployments and keeps their objects as desired."""

@@ -1,0 +1,1 @@
+"""The gateway to the API server. Nothing outside this package imports a Kubernetes client."""

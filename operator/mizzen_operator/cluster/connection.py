@@ -1,0 +1,87 @@
+"""How the operator reaches the API server: address, trust, identity."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from kubernetes.aio import config as kubernetes_config
+from kubernetes.aio.client import ApiClient, Configuration
+
+MAX_CONNECTIONS = 20
+"""For reads and writes of the reconciler; watches have a session of their own."""
+
+
+class NoClusterError(Exception):
+    """There is no usable description of a cluster; the message says where one was looked for."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A configured way to one API server."""
+
+    configuration: Configuration
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return str(self.configuration.host)
+
+    def api_client(self) -> ApiClient:
+        """Give a client whose pool is bounded by `MAX_CONNECTIONS`. The caller closes it."""
+        return ApiClient(self.configuration)
+
+    def watch_session(self, limit: int, on_request: Callable[[str], None]) -> aiohttp.ClientSession:
+        """Open a bounded session for long-lived watches. The caller closes it.
+
+        Args:
+            limit: Connections at most.
+            on_request: Told the path of each request that starts.
+        """
+
+        async def started(_: aiohttp.ClientSession, __: object, parameters: aiohttp.TraceRequestStartParams) -> None:
+            on_request(parameters.url.path)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_start.append(started)
+        context = ApiClient(self.configuration).rest_client.ssl_context
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=limit, ssl=context),
+            middlewares=(self._authenticate,),
+            trace_configs=[trace],
+            trust_env=True,
+        )
+
+    async def _authenticate(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Add the bearer token that is valid now: a service account's token is replaced about every hour."""
+        token = await self.configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            request.headers["Authorization"] = token
+        return await handler(request)
+
+
+async def connect(kubeconfig: Path | None) -> Connection:
+    """Find the cluster: the given file, else the pod's own service account, else `KUBECONFIG`.
+
+    Raises:
+        NoClusterError: None of them describes a cluster.
+    """
+    configuration = Configuration()
+    try:
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            await asyncio.to_thread(kubernetes_config.load_incluster_config, configuration)
+        else:
+            path = str(kubeconfig) if kubeconfig else None
+            await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=path, client_configuration=configuration
+            )
+    except (kubernetes_config.ConfigException, OSError) as error:
+        raise NoClusterError(
+            f"no cluster to connect to: {error}; run in a pod with a service account, or give --kubeconfig FILE"
+        ) from error
+    configuration.connection_pool_maxsize = MAX_CONNECTIONS
+    return Connection(configuration)

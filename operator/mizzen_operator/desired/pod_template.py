@@ -1,0 +1,150 @@
+"""The pods of an agent, under the restricted Pod Security Standard."""
+
+from typing import Any
+
+from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint
+from mizzen_api.contract import API_KEY_FILE, CONFIG_DIRECTORY, MODELS_DIRECTORY
+from mizzen_api.names import (
+    CONTAINER_NAME,
+    LABEL_REVISION,
+    MANAGEMENT_PORT,
+    MANAGEMENT_PORT_NAME,
+    TRAFFIC_PORT,
+    TRAFFIC_PORT_NAME,
+)
+from mizzen_api.pod import EnvVar, PodSettings
+from mizzen_api.timing import TERMINATION_GRACE_SECONDS
+from mizzen_operator.desired.config_map import config_map_name
+from mizzen_operator.desired.manifest import Manifest, selector_labels
+from mizzen_operator.desired.probes import build_probes
+from mizzen_operator.desired.service_account import service_account_name
+
+USER_ID = 65532
+"""The images' own user, by number, so that kubelet can see that it is not root."""
+
+DEFAULT_RESOURCES: dict[str, Any] = {
+    "requests": {"cpu": "100m", "memory": "256Mi"},
+    "limits": {"memory": "512Mi"},
+}
+"""Without `spec.pod.resources`: twice what an idle runtime takes, and no CPU limit, since it would only add latency."""
+
+
+def build_pod_template(agent: AgentDeployment, revision: str, runtime_image: str) -> Manifest:
+    """Give the template of a revision's pods.
+
+    Args:
+        agent: The resource.
+        revision: Name of the revision; empty while the name is being computed.
+        runtime_image: What runs if the resource names no image.
+    """
+    pod = agent.spec.pod
+    own_labels = {**selector_labels(agent.metadata.name), LABEL_REVISION: revision}
+    template: Manifest = _without_none(
+        {
+            "metadata": {"labels": {**pod.labels, **own_labels}, "annotations": dict(pod.annotations) or None},
+            "spec": {
+                "serviceAccountName": service_account_name(agent),
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": USER_ID,
+                    "runAsGroup": USER_ID,
+                    "fsGroup": USER_ID,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [_container(agent, runtime_image)],
+                "volumes": _volumes(agent, revision),
+                **_placement(pod),
+            },
+        }
+    )
+    return template
+
+
+def _container(agent: AgentDeployment, runtime_image: str) -> dict[str, Any]:
+    pod = agent.spec.pod
+    return {
+        "name": CONTAINER_NAME,
+        "image": pod.image or runtime_image,
+        "imagePullPolicy": pod.image_pull_policy,
+        "env": [_env_var(variable) for variable in pod.env] or None,
+        "resources": pod.resources.model_dump(exclude_none=True) if pod.resources else DEFAULT_RESOURCES,
+        "ports": [
+            {"name": TRAFFIC_PORT_NAME, "containerPort": TRAFFIC_PORT, "protocol": "TCP"},
+            {"name": MANAGEMENT_PORT_NAME, "containerPort": MANAGEMENT_PORT, "protocol": "TCP"},
+        ],
+        **build_probes(),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a mount path in the pod, no file of this process
+            *(
+                {"name": f"model-{index}", "mountPath": f"{MODELS_DIRECTORY}/{index}", "readOnly": True}
+                for index, _ in _models_with_key(agent)
+            ),
+        ],
+    }
+
+
+def _volumes(agent: AgentDeployment, revision: str) -> list[dict[str, Any]]:
+    return [
+        {"name": "config", "configMap": {"name": config_map_name(agent.metadata.name, revision), "defaultMode": 0o444}},
+        {"name": "tmp", "emptyDir": {}},
+        *(_key_volume(index, model) for index, model in _models_with_key(agent)),
+    ]
+
+
+def _key_volume(index: int, model: ModelEndpoint) -> dict[str, Any]:
+    """Mount the one key of the Secret that is needed.
+
+    It is optional, so that the pod starts without it and the runtime can name everything that is missing at once;
+    kubelet would name one Secret, in an event.
+    """
+    if model.api_key is None:
+        raise ValueError(f"model {index} has no key to mount")
+    reference = model.api_key.secret_key_ref
+    return {
+        "name": f"model-{index}",
+        "secret": {
+            "secretName": reference.name,
+            "optional": True,
+            "defaultMode": 0o440,
+            "items": [{"key": reference.key, "path": API_KEY_FILE}],
+        },
+    }
+
+
+def _models_with_key(agent: AgentDeployment) -> list[tuple[int, ModelEndpoint]]:
+    return [(index, model) for index, model in enumerate(agent.spec.models or ()) if model.api_key is not None]
+
+
+def _env_var(variable: EnvVar) -> dict[str, Any]:
+    return variable.model_dump(exclude_none=True)
+
+
+def _placement(pod: PodSettings) -> dict[str, Any]:
+    """Give what decides where the pods run and how their image is fetched."""
+    return {
+        "imagePullSecrets": [secret.model_dump() for secret in pod.image_pull_secrets] or None,
+        "nodeSelector": dict(pod.node_selector) or None,
+        "tolerations": [toleration.model_dump(exclude_none=True) for toleration in pod.tolerations] or None,
+        "affinity": pod.affinity,
+        "topologySpreadConstraints": list(pod.topology_spread_constraints) or None,
+        "priorityClassName": pod.priority_class_name,
+    }
+
+
+def _without_none(value: Any) -> Any:
+    """Take out what is None: a field that is sent as null is one more way to be absent."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value

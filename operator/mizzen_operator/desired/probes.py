@@ -1,0 +1,29 @@
+"""Which port and path a probe uses, and how patient it is."""
+
+from typing import Any
+
+from mizzen_api.names import LIVENESS_PATH, MANAGEMENT_PORT_NAME, READINESS_PATH, STARTUP_PATH
+
+
+def build_probes() -> dict[str, dict[str, Any]]:
+    """Give the three probes of the runtime's container.
+
+    Starting is asked for every second, since it decides how soon a new pod serves; for two minutes, since a provider's
+    SDK on a busy node takes long to load. Liveness restarts a pod after half a minute without an answer. Readiness
+    takes a pod out after two misses of two seconds.
+    """
+    return {
+        "startupProbe": _probe(STARTUP_PATH, period=1, failures=120),
+        "livenessProbe": _probe(LIVENESS_PATH, period=10, failures=3),
+        "readinessProbe": _probe(READINESS_PATH, period=2, failures=2),
+    }
+
+
+def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": MANAGEMENT_PORT_NAME, "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+        "successThreshold": 1,
+    }

@@ -1,0 +1,108 @@
+"""kopf as a source of events, and nothing else: no finalizers, no annotations, no patches, no state.
+
+Handlers translate, they do not decide. kopf watches and reconnects; what it may lose (a delete during a re-list, for
+one) the resync finds again.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any
+
+import kopf
+
+from mizzen_operator.cluster.connection import Connection
+from mizzen_operator.intake import Intake
+from mizzen_operator.kinds import WATCHED, Kind
+
+_ERROR_BACKOFFS = (1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 30, 30)
+"""About three and a half minutes: an API server that comes back within that is never noticed outside."""
+SERVER_SECONDS = 300
+"""How long the API server lets a watch be open."""
+
+
+class EventSource:
+    """Watches what the operator needs to know, in some namespaces or in all of them."""
+
+    def __init__(
+        self, connection: Connection, namespaces: Collection[str], intake: Intake, on_request: Callable[[str], None]
+    ) -> None:
+        """Prepare the watches; `run` starts them.
+
+        Args:
+            connection: The API server.
+            namespaces: Where to watch; everywhere if it is empty.
+            intake: Told of every event.
+            on_request: Told the path of every request of a watch.
+        """
+        self._connection = connection
+        self._namespaces = namespaces
+        self._intake = intake
+        self._on_request = on_request
+
+    async def run(self, on_started: Callable[[], None]) -> None:
+        """Watch until cancelled.
+
+        Args:
+            on_started: Called when kopf has taken the process's signals for itself: take them back here.
+
+        Raises:
+            Exception: kopf gave up: a right was taken away, or the API server is broken for minutes.
+        """
+        others = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
+            registry=self._registry(),
+            settings=self._settings(),
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+        )
+        on_started()
+        await kopf.run_tasks(tasks, ignored=others)
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(self._login)
+        for kind in WATCHED:
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)(
+                _handler(kind, self._intake)
+            )
+        return registry
+
+    async def _login(self, **_: Any) -> kopf.AiohttpSession:
+        """Give kopf a session of its own; it asks for another one when the API server no longer knows us."""
+        watches = len(WATCHED) * max(1, len(self._namespaces))
+        session = self._connection.watch_session(limit=watches + 5, on_request=self._on_request)
+        return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
+
+    def _settings(self) -> kopf.OperatorSettings:
+        settings = kopf.OperatorSettings()
+        settings.peering.standalone = True
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        settings.watching.chunk_size = 500
+        settings.watching.server_timeout = SERVER_SECONDS
+        settings.watching.connect_timeout = 10
+        settings.watching.reconnect_backoff = 1
+        settings.networking.request_timeout = 30
+        settings.networking.error_backoffs = _ERROR_BACKOFFS
+        settings.queueing.idle_timeout = 0.2
+        settings.queueing.exit_timeout = 0.5
+        for kind in WATCHED:
+            if kind.selector is not None:
+                settings.watching.label_selectors[_names(kind)] = kind.selector
+        return settings
+
+
+def _names(kind: Kind) -> Callable[[kopf.Resource], bool]:
+    return lambda resource: (
+        (resource.group, resource.version, resource.plural) == (kind.group, kind.version, kind.plural)
+    )
+
+
+def _handler(kind: Kind, intake: Intake) -> Callable[..., Any]:
+    async def on_event(event: kopf.RawEvent, **_: Any) -> None:
+        if event["type"] == "DELETED":
+            intake.gone(kind, event["object"])
+        else:
+            intake.seen(kind, event["object"])
+
+    return on_event

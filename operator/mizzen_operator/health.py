@@ -1,0 +1,71 @@
+"""Whether the operator does its work: what its liveness probe asks."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from mizzen_operator.workqueue import Clock
+
+WATCH_SECONDS = 600.0
+"""A watch is opened anew every five minutes at the latest, and retried for four when that fails."""
+
+
+class HasLife(Protocol):
+    """Something that can be asked whether it is alive."""
+
+    def are_alive(self) -> bool:
+        """Tell."""
+
+
+class WatchMonitor:
+    """Notices watches that have stopped asking."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last: dict[str, float] = {}
+
+    def requested(self, path: str) -> None:
+        """A request to this path was started."""
+        self._last[path] = self._clock()
+
+    def silent(self) -> list[str]:
+        """Give the paths that a watch should have asked for again."""
+        now = self._clock()
+        return [path for path, last in self._last.items() if _is_watched(path) and now - last > WATCH_SECONDS]
+
+
+class Health:
+    """Collects what could be wrong."""
+
+    def __init__(self, workers: HasLife, watches: WatchMonitor, is_watching: Callable[[], bool]) -> None:
+        """Ask these.
+
+        Args:
+            workers: What reconciles.
+            watches: When each watch asked last.
+            is_watching: Whether the source of events runs.
+        """
+        self._workers = workers
+        self._watches = watches
+        self._is_watching = is_watching
+        self._started = False
+
+    def started(self) -> None:
+        """From now on everything must be alive; before, the operator may be waiting for the CRD."""
+        self._started = True
+
+    def problems(self) -> list[str]:
+        """Give what is wrong, in words; empty if all is well."""
+        if not self._started:
+            return []
+        problems = []
+        if not self._is_watching():
+            problems.append("the watches have ended")
+        if not self._workers.are_alive():
+            problems.append("a worker has ended or is stuck")
+        problems += [f"no watch of {path} for {WATCH_SECONDS:g} s" for path in self._watches.silent()]
+        return problems
+
+
+def _is_watched(path: str) -> bool:
+    """Tell a list or watch from the discovery that is asked once at start: `/apis/apps/v1` ends with a version."""
+    return not path.rpartition("/")[2].startswith(("v1", "v2", "version", "api"))

@@ -1,0 +1,179 @@
+"""The composition root: binds everything, starts it in order, stops it in reverse."""
+
+import asyncio
+import logging
+import random
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from mizzen_operator.backoff import Backoff
+from mizzen_operator.cache import Cache
+from mizzen_operator.cluster.connection import Connection, NoClusterError, connect
+from mizzen_operator.cluster.errors import ForbiddenError, NotFoundError, UnavailableError
+from mizzen_operator.cluster.gateway import KubernetesCluster
+from mizzen_operator.endpoints import Endpoints
+from mizzen_operator.handlers import EventSource
+from mizzen_operator.health import Health, WatchMonitor
+from mizzen_operator.intake import Intake
+from mizzen_operator.keys import Key
+from mizzen_operator.logs import configure_logging
+from mizzen_operator.queue_metrics import QueueGauges, QueueMetrics
+from mizzen_operator.reconcile import Reconciler
+from mizzen_operator.resync import Resync
+from mizzen_operator.settings import Settings, parse_settings
+from mizzen_operator.status.events import EventRecorder
+from mizzen_operator.workers import Workers
+from mizzen_operator.workqueue import WorkQueue
+
+STOP_SECONDS = 3.0
+"""What running reconciles get when the process is asked to end."""
+WAIT_SECONDS = 5.0
+"""How often a missing CRD or an absent API server is looked for."""
+
+_log = logging.getLogger(__name__)
+
+
+class CannotWorkError(Exception):
+    """The operator cannot do its work, and no waiting helps; the message says what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the operator until SIGTERM or SIGINT. Returns the process's exit status."""
+    settings = parse_settings(arguments)
+    configure_logging(settings.log_level)
+    try:
+        asyncio.run(_run(settings))
+    except (CannotWorkError, NoClusterError, OSError) as error:
+        _log.error("%s", error)
+        return 1
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    connection = await connect(settings.kubeconfig)
+    async with connection.api_client() as client:
+        await Operator(settings, connection, KubernetesCluster(client)).run(stop)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+class Operator:
+    """All parts of the operator, bound to each other."""
+
+    def __init__(self, settings: Settings, connection: Connection, cluster: KubernetesCluster) -> None:
+        """Bind the parts; nothing runs yet."""
+        self._settings = settings
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        cache = Cache()
+        rng = random.Random()  # noqa: S311 - spreads load, hides nothing
+        queue = WorkQueue[Key](time.monotonic, Backoff(rng), QueueMetrics(registry))
+        registry.register(QueueGauges(queue))
+        events = EventRecorder(cluster, time.monotonic, _now, socket.gethostname())
+        reconciler = Reconciler(cluster, cache, events, settings.runtime_image, _now)
+        watches = WatchMonitor(time.monotonic)
+        self._workers = Workers(queue, reconciler.reconcile, registry)
+        self._resync = Resync(cluster, cache, queue, settings.namespaces, rng)
+        self._source = EventSource(connection, settings.namespaces, Intake(cache, queue), watches.requested)
+        self._watching: asyncio.Task[None] | None = None
+        self._health = Health(self._workers, watches, self._is_watching)
+        self._endpoints = Endpoints(self._health, registry)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set.
+
+        kopf cancels every task that is younger than itself when it ends, so it is started last and ended first.
+
+        Raises:
+            CannotWorkError: The operator cannot do its work.
+        """
+        port = await self._endpoints.start(self._settings.port)
+        _log.info("serving /healthz and /metrics on port %d", port)
+        resync = None
+        try:
+            if not await self._fill(stop):
+                return
+            resync = asyncio.create_task(self._resync.run(), name="resync")
+            self._workers.start()
+            self._watching = asyncio.create_task(self._source.run(lambda: _stop_on_signals(stop)), name="watches")
+            self._health.started()
+            await self._until_stopped(stop)
+        finally:
+            await self._workers.stop(STOP_SECONDS)
+            await _cancelled(self._watching)
+            await _cancelled(resync)
+            await self._endpoints.stop()
+            _log.info("stopped")
+
+    async def _fill(self, stop: asyncio.Event) -> bool:
+        """Wait until everything can be listed. Returns False if the operator is asked to stop before."""
+        while not stop.is_set():
+            try:
+                agents = await self._resync.fill()
+            except NotFoundError:
+                _log.warning("the CRD agentdeployments.mizzen.dev is not installed; waiting for it (helm installs it)")
+            except UnavailableError as error:
+                _log.warning("the API server does not answer: %s; trying again", error)
+            except ForbiddenError as error:
+                raise CannotWorkError(
+                    f"a right is missing: {error}; give it by a role (the chart's has all)"
+                ) from error
+            else:
+                _log.info("working on %d AgentDeployments in %s", agents, self._where())
+                return True
+            await _wait(stop, WAIT_SECONDS)
+        return False
+
+    async def _until_stopped(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`.
+
+        Raises:
+            CannotWorkError: The watches ended by themselves.
+        """
+        if self._watching is None:
+            raise RuntimeError("the watches are not started")
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopped, self._watching}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            return
+        stopped.cancel()
+        error = self._watching.exception() if not self._watching.cancelled() else None
+        raise CannotWorkError(
+            f"the watches have ended: {error}; is a right missing (the chart's role has all), or the CRD?"
+        ) from error
+
+    def _is_watching(self) -> bool:
+        return self._watching is not None and not self._watching.done()
+
+    def _where(self) -> str:
+        return ", ".join(self._settings.namespaces) or "all namespaces"
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+async def _cancelled(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,33 @@
+"""The rights that the operator needs, and no others: the chart renders its roles from the same list.
+
+- `patch` is server-side apply; where the object is not there yet, the API server asks for `create` too.
+- `get` is the live read before a name is used for the first time.
+- `delete` is for what is no longer desired. Deployments and Services go with their owner.
+- There is nothing on Secrets: kubelet mounts them.
+"""
+
+from dataclasses import dataclass
+
+from mizzen_api.names import GROUP, PLURAL
+
+
+@dataclass(frozen=True)
+class PolicyRule:
+    """A rule of a Role or ClusterRole."""
+
+    api_groups: tuple[str, ...]
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+
+
+RULES = (
+    PolicyRule((GROUP,), (PLURAL,), ("list", "watch")),
+    PolicyRule((GROUP,), (f"{PLURAL}/status",), ("patch",)),
+    PolicyRule(("",), ("configmaps", "serviceaccounts"), ("get", "list", "watch", "create", "patch", "delete")),
+    PolicyRule(("",), ("services",), ("get", "list", "watch", "create", "patch")),
+    PolicyRule(("apps",), ("deployments",), ("get", "list", "watch", "create", "patch")),
+    PolicyRule(("apps",), ("replicasets",), ("list", "watch")),
+    PolicyRule(("",), ("pods",), ("list", "watch")),
+    PolicyRule(("events.k8s.io",), ("events",), ("create",)),
+)
+"""In each namespace that is watched; in a ClusterRole where all of them are."""

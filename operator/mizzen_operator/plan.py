@@ -1,0 +1,118 @@
+"""What must be done: desired against observed, without doing anything."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from mizzen_api.names import KIND
+from mizzen_operator.cache import Observed
+from mizzen_operator.compare import first_difference
+from mizzen_operator.desired import Desired, Manifest
+from mizzen_operator.kinds import Kind, kind_named
+from mizzen_operator.records import ANNOTATION_APPLIED, ChildRecord, Rollout, comparable
+
+
+@dataclass(frozen=True)
+class Create:
+    """Apply an object that is not there."""
+
+    kind: Kind
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Update:
+    """Apply an object over one that is there; the manifest carries its uid."""
+
+    kind: Kind
+    manifest: Manifest
+    put_back: str | None
+    """Path of what somebody else changed; None if the desired state changed."""
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete an object that is no longer desired."""
+
+    child: ChildRecord
+
+
+Action = Create | Update | Delete
+
+
+def plan(desired: Desired, observed: Observed, owner_uid: str) -> tuple[Action, ...]:
+    """Give the actions that lead from what is there to what is desired, in order.
+
+    Every child in `observed` is ours: see `conflicts`. Nothing is deleted before the pods that might need it are gone.
+
+    Args:
+        desired: What must be there.
+        observed: What is there.
+        owner_uid: Uid of the AgentDeployment.
+    """
+    applies = [action for manifest in desired.children if (action := _apply(stamped(manifest), observed)) is not None]
+    return (*applies, *(Delete(child) for child in _superfluous(desired, observed, owner_uid)))
+
+
+def conflicts(desired: Desired, observed: Observed, owner_uid: str) -> tuple[ChildRecord, ...]:
+    """Give the objects that have a name which the agent needs, and another owner."""
+    named = (observed.child(kind_named(child["kind"]), child["metadata"]["name"]) for child in desired.children)
+    return tuple(child for child in named if child and (child.owner is None or child.owner.uid != owner_uid))
+
+
+def is_left_over(child: ChildRecord) -> bool:
+    """Tell whether a conflicting object belongs to an earlier resource of the same name: it is about to go."""
+    return child.owner is not None and (child.owner.kind, child.owner.name) == (KIND, child.key.name)
+
+
+def stamped(manifest: Manifest) -> Manifest:
+    """Give the manifest with the hash of itself as an annotation.
+
+    What is applied again and again must be told from what is there; a field that is no longer desired shows only here.
+    """
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    stamp = hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: stamp}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def is_settled(rollout: Rollout) -> bool:
+    """Tell whether a Deployment runs its newest template and nothing else."""
+    return (
+        rollout.observed_generation >= rollout.generation
+        and rollout.updated == rollout.replicas == rollout.available
+        and rollout.refusal is None
+    )
+
+
+def _apply(manifest: Manifest, observed: Observed) -> Action | None:
+    kind = kind_named(manifest["kind"])
+    child = observed.child(kind, manifest["metadata"]["name"])
+    if child is None:
+        return Create(kind, manifest)
+    difference = first_difference(comparable(manifest), json.loads(child.content))
+    changed = child.applied != manifest["metadata"]["annotations"][ANNOTATION_APPLIED]
+    if difference is None and not changed:
+        return None
+    if kind is Kind.CONFIG_MAP and difference is not None and difference.startswith("data"):
+        return Delete(child)  # it is immutable: the right one comes when this one is gone
+    with_uid = {**manifest, "metadata": {**manifest["metadata"], "uid": child.uid}}
+    return Update(kind, with_uid, put_back=None if changed else difference)
+
+
+def _superfluous(desired: Desired, observed: Observed, owner_uid: str) -> list[ChildRecord]:
+    """Find what no pod needs any more: configurations of forgotten revisions, an account that the user replaced."""
+    names = {(kind_named(child["kind"]), child["metadata"]["name"]) for child in desired.children}
+    rollout = next((child.rollout for child in observed.children if child.rollout is not None), None)
+    if rollout is None or rollout.revision != desired.revision or not is_settled(rollout):
+        return []
+    in_use = {replica_set.revision for replica_set in observed.replica_sets} | {pod.revision for pod in observed.pods}
+    return [
+        child
+        for child in observed.children
+        if (child.kind, child.name) not in names
+        and child.owner is not None
+        and child.owner.uid == owner_uid
+        and (child.kind is not Kind.CONFIG_MAP or child.revision not in in_use)
+    ]

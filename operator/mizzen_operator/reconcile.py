@@ -1,0 +1,227 @@
+"""One agent from what is there to what is desired: gather -> build -> plan -> apply -> report.
+
+One function for create, update, restart, resync and any event of a child. It never trusts the event, only what is
+there, so that it does not matter how often it runs, nor where it was cut off the last time.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from mizzen_api.agentdeployment import AgentDeployment, AgentDeploymentStatus
+from mizzen_api.conditions import Reason
+from mizzen_operator.cache import Cache, Observed
+from mizzen_operator.cluster.errors import ClusterError, ConflictError, ForbiddenError, NotFoundError, RejectedError
+from mizzen_operator.cluster.port import Cluster
+from mizzen_operator.desired import Desired, InvalidSpecError, build_desired
+from mizzen_operator.errors import ReconcileError, UserMustActError, WaitForError
+from mizzen_operator.keys import Key
+from mizzen_operator.kinds import Kind, kind_named
+from mizzen_operator.plan import Action, Create, Delete, Update, conflicts, is_left_over, plan
+from mizzen_operator.records import AgentRecord, ChildRecord, agent_record, child_record
+from mizzen_operator.resource import StoredResource, parse_agent, stored_resource
+from mizzen_operator.status.conditions import Situation
+from mizzen_operator.status.events import EventRecorder, Happening, happenings
+from mizzen_operator.status.report import compute_invalid_status, compute_status
+
+REFUSED_SECONDS = 60.0
+"""When to try again what admission refused: nobody tells that a quota was raised."""
+CONFLICT_SECONDS = 30.0
+"""When to look again at an object that is not ours: it is not watched."""
+
+_log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Reconciles one agent at a time; several tasks may use it for different agents."""
+
+    def __init__(
+        self, cluster: Cluster, cache: Cache, events: EventRecorder, runtime_image: str, now: Callable[[], datetime]
+    ) -> None:
+        """Bind what a reconcile needs.
+
+        Args:
+            cluster: Where objects are written.
+            cache: What is known; answers to writes are put into it.
+            events: Where changes are told.
+            runtime_image: What runs if a resource names no image.
+            now: The time of day, with its zone.
+        """
+        self._cluster = cluster
+        self._cache = cache
+        self._events = events
+        self._runtime_image = runtime_image
+        self._now = now
+
+    async def reconcile(self, key: Key) -> None:
+        """Bring one agent to its desired state, as far as that is possible now, and say how far it is.
+
+        Raises:
+            ReconcileError: Something is in the way. The status says so already.
+            ClusterError: A call failed; trying again may help.
+        """
+        record = self._cache.observe(key).agent
+        if record is None or record.deleting:
+            return  # the garbage collector takes the children along
+        stored = stored_resource(record)
+        agent: AgentDeployment | None = None
+        desired: Desired | None = None
+        failure: ReconcileError | None = None
+        try:
+            agent = parse_agent(record)
+            desired = build_desired(agent, self._runtime_image)
+            await self._converge(record, desired, first=stored.status.observed_generation != stored.generation)
+        except InvalidSpecError as error:
+            failure = _invalid_spec(error)
+        except ReconcileError as error:
+            failure = error
+        await self._report(record, stored, agent, desired, failure)
+        if failure is not None:
+            raise failure
+
+    async def _converge(self, record: AgentRecord, desired: Desired, *, first: bool) -> None:
+        """Make the children what they are desired to be.
+
+        Args:
+            record: The resource.
+            desired: Its children.
+            first: This generation was never reported on: what is missing was not taken away, it never was there.
+        """
+        observed = await self._gather(record, desired)
+        foreign = conflicts(desired, observed, record.uid)
+        if foreign:
+            raise _conflict(foreign)
+        for action in plan(desired, observed, record.uid):
+            await self._perform(record, action)
+            if (happening := _put_back(action, first=first)) is not None:
+                await self._events.tell(record, happening)
+
+    async def _gather(self, record: AgentRecord, desired: Desired) -> Observed:
+        """Give what is known, after a live read of each desired child that is not.
+
+        The read is what keeps a name from being taken over: what is not in the cache may be an object of somebody
+        else, or one of ours that lost its label.
+        """
+        observed = self._cache.observe(record.key)
+        unknown = []
+        for manifest in desired.children:
+            kind, name = kind_named(manifest["kind"]), manifest["metadata"]["name"]
+            if observed.child(kind, name) is not None:
+                continue
+            raw = await self._cluster.get(kind, record.key.namespace, name)
+            if raw is not None:
+                child = child_record(kind, record.key, raw)
+                unknown.append(child)
+                if child.owner is not None and child.owner.uid == record.uid:
+                    self._cache.put(child)
+        return dataclasses.replace(observed, children=(*observed.children, *unknown))
+
+    async def _perform(self, record: AgentRecord, action: Action) -> None:
+        try:
+            if isinstance(action, Delete):
+                await self._cluster.delete(action.child.kind, record.key.namespace, action.child.name, action.child.uid)
+                self._cache.remove(action.child)
+                _log.info("%s: deleted %s %s", record.key, action.child.kind.kind_name, action.child.name)
+                return
+            raw = await self._cluster.apply(action.kind, action.manifest, force=isinstance(action, Update))
+            self._cache.put(child_record(action.kind, record.key, raw))
+        except ClusterError as error:
+            self._explain(record, action, error)
+        else:
+            verb = "created" if isinstance(action, Create) else "updated"
+            _log.info("%s: %s %s %s", record.key, verb, action.kind.kind_name, action.manifest["metadata"]["name"])
+
+    def _explain(self, record: AgentRecord, action: Action, error: ClusterError) -> None:
+        """Raise what a failed write means for the agent."""
+        kind, name = _named(action)
+        if isinstance(error, ConflictError | NotFoundError):
+            # What was known is wrong: the next attempt reads the object itself.
+            known = self._cache.observe(record.key).child(kind, name)
+            if known is not None:
+                self._cache.remove(known)
+            raise error
+        if isinstance(error, RejectedError):
+            raise UserMustActError(
+                Reason.INVALID_SPEC, f"{kind.kind_name} {name} was rejected: {error} (Correct the field in spec.pod.)"
+            ) from error
+        if isinstance(error, ForbiddenError):
+            raise WaitForError(
+                Reason.POD_REFUSED,
+                f"{kind.kind_name} {name} was refused: {error} (Raise the quota, loosen the policy, or give the "
+                "operator the right.)",
+                REFUSED_SECONDS,
+            ) from error
+        raise error
+
+    async def _report(
+        self,
+        record: AgentRecord,
+        stored: StoredResource,
+        agent: AgentDeployment | None,
+        desired: Desired | None,
+        failure: ReconcileError | None,
+    ) -> None:
+        """Write the status if it says anything new, and tell of the change."""
+        observed = self._cache.observe(record.key)
+        deployment = observed.child(Kind.DEPLOYMENT, record.name)
+        ours = deployment is not None and deployment.owner is not None and deployment.owner.uid == record.uid
+        situation = Situation(
+            generation=stored.generation,
+            replicas=stored.replicas,
+            revision=desired.revision if desired else None,
+            failure=failure,
+            rollout=deployment.rollout if deployment is not None and ours else None,
+            pods=observed.pods,
+        )
+        now = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if agent is not None:
+            status = compute_status(agent, situation, stored.status, now)
+        else:
+            status = compute_invalid_status(situation, stored.status, now)
+        if status != stored.status:
+            await self._write(record, status)
+            for happening in happenings(stored.status, status):
+                await self._events.tell(record, happening)
+
+    async def _write(self, record: AgentRecord, status: AgentDeploymentStatus) -> None:
+        try:
+            raw = await self._cluster.patch_status(
+                record.key.namespace, record.name, record.uid, status.model_dump(mode="json")
+            )
+        except NotFoundError:
+            return  # deleted meanwhile
+        self._cache.put(agent_record(raw))
+
+
+def _invalid_spec(error: InvalidSpecError) -> UserMustActError:
+    return UserMustActError(Reason.INVALID_SPEC, str(error))
+
+
+def _conflict(foreign: tuple[ChildRecord, ...]) -> WaitForError:
+    if all(is_left_over(child) for child in foreign):
+        message = "The objects of an earlier AgentDeployment of this name are still being removed."
+    else:
+        names = ", ".join(f"{child.kind.kind_name} {child.name}" for child in foreign if not is_left_over(child))
+        message = (
+            f"{names} is there already and does not belong to this AgentDeployment; delete or rename one of the two"
+        )
+    return WaitForError(Reason.NAME_CONFLICT, message, CONFLICT_SECONDS)
+
+
+def _named(action: Action) -> tuple[Kind, str]:
+    if isinstance(action, Delete):
+        return action.child.kind, action.child.name
+    return action.kind, action.manifest["metadata"]["name"]
+
+
+def _put_back(action: Action, *, first: bool) -> Happening | None:
+    """Tell of what somebody else had changed or taken away."""
+    kind, name = _named(action)
+    if isinstance(action, Update) and action.put_back is not None:
+        return Happening(
+            "Normal", "PutBack", "Apply", f"{kind.kind_name} {name}: {action.put_back} was changed, and put back."
+        )
+    if isinstance(action, Create) and not first and kind is not Kind.CONFIG_MAP:
+        return Happening("Normal", "PutBack", "Apply", f"{kind.kind_name} {name} was missing, and made again.")
+    return None

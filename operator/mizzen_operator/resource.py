@@ -1,0 +1,47 @@
+"""Reading an AgentDeployment back from its record."""
+
+import json
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from mizzen_api.agentdeployment import AgentDeployment, AgentDeploymentStatus
+from mizzen_api.problems import problems_of
+from mizzen_operator.desired import InvalidSpecError
+from mizzen_operator.records import AgentRecord
+
+
+@dataclass(frozen=True)
+class StoredResource:
+    """What the API server holds, before anybody has judged the spec."""
+
+    generation: int
+    replicas: int
+    status: AgentDeploymentStatus
+    """As it was written last; empty if another version wrote what this one cannot read."""
+
+
+def stored_resource(record: AgentRecord) -> StoredResource:
+    """Read what can be read whatever the spec is like."""
+    raw = json.loads(record.content)
+    try:
+        status = AgentDeploymentStatus.model_validate(raw["status"])
+    except ValidationError:
+        status = AgentDeploymentStatus()
+    return StoredResource(raw["metadata"].get("generation", 0), raw["spec"].get("replicas", 1), status)
+
+
+def parse_agent(record: AgentRecord) -> AgentDeployment:
+    """Read the resource strictly.
+
+    The API server has checked the schema; what a structural schema cannot express is checked here.
+
+    Raises:
+        InvalidSpecError: The spec has problems; the error has all of them.
+    """
+    raw = json.loads(record.content)
+    raw.pop("status")
+    try:
+        return AgentDeployment.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidSpecError(problems_of(error)) from error

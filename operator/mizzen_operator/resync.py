@@ -1,0 +1,84 @@
+"""Lists everything and compares: at start to know what is there, later to find what the watches missed."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Collection
+
+from mizzen_operator.cache import Cache
+from mizzen_operator.cluster.errors import ClusterError
+from mizzen_operator.cluster.port import Cluster
+from mizzen_operator.keys import Key
+from mizzen_operator.kinds import WATCHED, Kind
+from mizzen_operator.records import record_of
+from mizzen_operator.workqueue import Priority, WorkQueue
+
+PERIOD_SECONDS = 600.0
+_JITTER = 0.2
+"""Part of the period by which it is shortened at most, so that two operators do not list together."""
+
+_log = logging.getLogger(__name__)
+
+
+class Resync:
+    """Brings the cache to what the API server has, and queues every agent about which it was wrong."""
+
+    def __init__(
+        self, cluster: Cluster, cache: Cache, queue: WorkQueue[Key], namespaces: Collection[str], rng: random.Random
+    ) -> None:
+        """Bind what a resync needs.
+
+        Args:
+            cluster: What is listed.
+            cache: What is corrected.
+            queue: Where agents are queued.
+            namespaces: Where to list; everywhere if it is empty.
+            rng: Spreads the resyncs of several operators.
+        """
+        self._cluster = cluster
+        self._cache = cache
+        self._queue = queue
+        self._namespaces: list[str | None] = list(namespaces) or [None]
+        self._rng = rng
+
+    async def fill(self) -> int:
+        """List everything for the first time and queue every agent. Returns how many there are.
+
+        Raises:
+            ClusterError: A list failed; `ForbiddenError` and `NotFoundError` say what is missing.
+        """
+        await self.once()
+        agents = self._cache.records(Kind.AGENT, None)
+        for record in agents:
+            self._queue.add(record.key, Priority.LOW)
+        return len(agents)
+
+    async def once(self) -> None:
+        """List everything; queue the agents about which the cache was wrong."""
+        for kind in WATCHED:
+            for namespace in self._namespaces:
+                await self._compare(kind, namespace)
+
+    async def run(self) -> None:
+        """Resync every ten minutes or so, for ever. One that fails is logged; the next one follows."""
+        while True:
+            await asyncio.sleep(PERIOD_SECONDS * self._rng.uniform(1 - _JITTER, 1))
+            try:
+                await self.once()
+            except ClusterError as error:
+                _log.warning("resync failed: %s", error)
+
+    async def _compare(self, kind: Kind, namespace: str | None) -> None:
+        listed, version = set(), 0
+        with self._cache.listing():
+            async for page in self._cluster.pages(kind, namespace):
+                version = page.version
+                for raw in page.items:
+                    record = record_of(kind, {"kind": kind.kind_name, "apiVersion": kind.api_version, **raw})
+                    if record is None:
+                        continue
+                    listed.add(record.uid)
+                    if self._cache.put(record):
+                        self._queue.add(record.key, Priority.LOW)
+            for record in self._cache.retain(kind, namespace, listed, version):
+                self._queue.add(record.key, Priority.LOW)

@@ -1,0 +1,54 @@
+"""The operator's command line."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the operator runs."""
+
+    runtime_image: str
+    """What runs if a resource names no image."""
+    namespaces: tuple[str, ...]
+    """Where to work; everywhere if it is empty."""
+    port: int
+    """Where `/healthz` and `/metrics` are served; 0 takes a free one."""
+    log_level: str
+    """One of `LOG_LEVELS`."""
+    kubeconfig: Path | None
+    """How to reach the API server; the pod's own service account, or `KUBECONFIG`, without it."""
+
+
+def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
+    """Read the command line; a mistake in it ends the process with a usage message."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mizzen_operator", description="Runs AgentDeployments on Kubernetes."
+    )
+    parser.add_argument(
+        "--runtime-image", required=True, metavar="IMAGE", help="what runs if a resource names no image"
+    )
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="work in this namespace only; may be repeated (default: all)",
+    )
+    parser.add_argument("--port", type=int, default=8080, help="for /healthz and /metrics (default: 8080)")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="(default: info)")
+    parser.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="(default: the pod's service account, or KUBECONFIG)"
+    )
+    given = parser.parse_args(arguments)
+    return Settings(
+        runtime_image=given.runtime_image,
+        namespaces=tuple(dict.fromkeys(given.namespace)),
+        port=given.port,
+        log_level=given.log_level,
+        kubeconfig=given.kubeconfig,
+    )

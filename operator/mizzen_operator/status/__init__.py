@@ -1,0 +1,1 @@
+"""What is told to people about an agent: its status, its conditions, its events."""

@@ -1,0 +1,43 @@
+"""The status of an AgentDeployment, computed from what was observed."""
+
+from mizzen_api.agentdeployment import AgentDeployment, AgentDeploymentStatus
+from mizzen_operator.desired import owned_selector
+from mizzen_operator.desired.service import service_url
+from mizzen_operator.status.conditions import Situation, conditions, judge
+
+
+def compute_status(
+    agent: AgentDeployment, situation: Situation, before: AgentDeploymentStatus, now: str
+) -> AgentDeploymentStatus:
+    """Give the status of an agent whose spec could be read.
+
+    Args:
+        agent: The resource.
+        situation: What was observed.
+        before: The status that the resource has.
+        now: The time, RFC 3339; it appears where a condition's status changed, nowhere else.
+    """
+    model = agent.spec.models[0].model if agent.spec.models else agent.spec.agent.model
+    return _observed(situation, before, now).model_copy(
+        update={"model": model, "url": service_url(agent), "selector": owned_selector(agent.metadata.name)}
+    )
+
+
+def compute_invalid_status(situation: Situation, before: AgentDeploymentStatus, now: str) -> AgentDeploymentStatus:
+    """Give the status of an agent whose spec could not be read: what ran before goes on, and so does its address."""
+    return _observed(situation, before, now).model_copy(
+        update={"model": before.model, "url": before.url, "selector": before.selector}
+    )
+
+
+def _observed(situation: Situation, before: AgentDeploymentStatus, now: str) -> AgentDeploymentStatus:
+    rolled_out = situation.is_rolled_out()
+    rollout = situation.rollout
+    return AgentDeploymentStatus(
+        observed_generation=situation.generation,
+        conditions=conditions(judge(situation), before.conditions, situation.generation, now),
+        stable_revision=situation.revision if rolled_out else before.stable_revision,
+        candidate_revision=None if rolled_out else situation.revision,
+        replicas=rollout.replicas if rollout else 0,
+        ready_replicas=rollout.ready if rollout else 0,
+    )
