@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,13 +27,28 @@ def locked(name: str, report: Report) -> Iterator[None]:
             "devcluster makes network and mount namespaces, which needs root", "run the command as root: sudo -E ..."
         )
     RUN_ROOT.mkdir(parents=True, exist_ok=True)
-    with (RUN_ROOT / f".{name}.lock").open("w") as lock:
+    path = RUN_ROOT / f".{name}.lock"
+    lock = _lock(path, lambda: report(f"another command works on the cluster {name!r}: waiting for it"))
+    try:
+        yield
+    finally:
+        if not (RUN_ROOT / name).exists():
+            path.unlink()
+        os.close(lock)
+
+
+def _lock(path: Path, before_waiting: Callable[[], None]) -> int:
+    """Lock a file, which whoever had it before may have removed in the end, and give its descriptor."""
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            report(f"another command works on the cluster {name!r}: waiting for it")
+            before_waiting()
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        if path.exists() and path.stat().st_ino == os.fstat(lock).st_ino:
+            return lock
+        os.close(lock)
 
 
 def claim(paths: ClusterPaths, wanted: int | None) -> int:

@@ -62,12 +62,13 @@ def run_on(
     args: tuple[str, ...],
     *,
     cache: Path,
+    proxies: bool,
     stdin: str | None,
     check: bool,
     timeout: float | None,
 ) -> subprocess.CompletedProcess[str]:
     """Run kubectl or helm with an explicit kubeconfig and a discovery cache of the cluster's own."""
-    environment = clean_environment(KUBECACHEDIR=str(cache))
+    environment = clean_environment(proxies=proxies, KUBECACHEDIR=str(cache))
     command: list[str | Path] = [program, "--kubeconfig", kubeconfig, *args]
     return run(command, stdin=stdin, env=environment, timeout=timeout, check=check)
 
@@ -148,8 +149,8 @@ class DevCluster:
     ) -> subprocess.CompletedProcess[str]:
         if not self.kubeconfig.exists():
             raise unknown_cluster(self.name)
-        cache = self.paths.kubectl_cache
-        return run_on(program, self.kubeconfig, args, cache=cache, stdin=stdin, check=check, timeout=timeout)
+        where = {"program": program, "kubeconfig": self.kubeconfig, "cache": self.paths.kubectl_cache}
+        return run_on(**where, args=args, proxies=False, stdin=stdin, check=check, timeout=timeout)
 
     def _require_running(self) -> None:
         if load_spec(self.paths) is None:

@@ -45,15 +45,13 @@ class ExternalCluster:
 
     def load(self, image: str) -> str:
         """Push the image to the registry; see `Cluster.load`."""
-        if Path(image).is_file():
-            found = images.find(image)
-            return self._push_archive(found)
         try:
-            return self._push_from_buildah(images.find(image).reference)
+            found = images.find(image)
         except DevClusterError:
-            if shutil.which("docker") is None:
+            if not _docker_has(image):
                 raise
-        return self._push_from_docker(image)
+            return self._push_from_docker(image)
+        return self._push_archive(found) if found.archive else self._push_from_buildah(found.reference)
 
     def kubectl(
         self, *args: str, stdin: str | None = None, check: bool = True, timeout: float | None = 120
@@ -70,8 +68,8 @@ class ExternalCluster:
     def _run(
         self, program: Path, args: tuple[str, ...], *, stdin: str | None, check: bool, timeout: float | None
     ) -> subprocess.CompletedProcess[str]:
-        cache = self._folder / "cache"
-        return run_on(program, self.kubeconfig, args, cache=cache, stdin=stdin, check=check, timeout=timeout)
+        where = {"program": program, "kubeconfig": self.kubeconfig, "cache": self._folder / "cache"}
+        return run_on(**where, args=args, proxies=True, stdin=stdin, check=check, timeout=timeout)
 
     def _write_kubeconfig(self) -> None:
         command: list[str | Path] = [
@@ -118,6 +116,13 @@ class ExternalCluster:
             return self._push_from_buildah(image.reference)
         run(["docker", "load", "--quiet", "--input", str(image.archive)], timeout=600)
         return self._push_from_docker(image.reference)
+
+
+def _docker_has(image: str) -> bool:
+    try:
+        return run(["docker", "image", "inspect", image], check=False).returncode == 0
+    except CommandFailedError:  # there is no docker
+        return False
 
 
 def _program(name: str) -> Path:

@@ -92,7 +92,9 @@ def find(image: str) -> Image:
 def buildah(*args: str | Path) -> str:
     """Run buildah on the storage that the project's images are built in, and give what it said."""
     program = find_program("buildah", "buildah")
-    return run([program, *args], env=clean_environment(**_BUILDAH_ENVIRONMENT), timeout=600).stdout.strip()
+    return run(
+        [program, *args], env=clean_environment(proxies=True, **_BUILDAH_ENVIRONMENT), timeout=600
+    ).stdout.strip()
 
 
 def _export(reference: str, folder: Path) -> Path:
@@ -154,9 +156,22 @@ def build_pause() -> Path:
     return archive
 
 
-def compile_static(source: Path, program: Path) -> Path:
-    """Compile a C file into a program that needs no library."""
-    run([find_program("cc", "gcc libc6-dev"), "-static", "-Os", "-s", "-Wall", "-Werror", "-o", program, source])
+def compile_static(source: Path, program: Path, *options: str) -> Path:
+    """Compile a C file into a program that needs no library of the image it runs in."""
+    run(
+        [
+            find_program("cc", "gcc libc6-dev"),
+            "-static",
+            "-Os",
+            "-s",
+            "-Wall",
+            "-Werror",
+            "-o",
+            program,
+            source,
+            *options,
+        ]
+    )
     return program
 
 

@@ -118,9 +118,8 @@ def _start(paths: ClusterPaths, spec: Spec) -> records.NodeRecord:
     supervisor = [sys.executable, "-m", "devcluster.node", paths.name]
     # `setsid --fork` gives the node away: it must not end, or stay a zombie, with who started it.
     launcher = ["setsid", "--fork", "sh", "-c", 'echo $$ >"$0" && exec "$@"', str(pid_file), *unshare, *supervisor]
-    environment = clean_environment(
-        PYTHONPATH=str(REPOSITORY), PYTHONDONTWRITEBYTECODE="1", MIZZEN_STATE=str(paths.state.parent.parent)
-    )
+    where = {"PYTHONPATH": str(REPOSITORY), "MIZZEN_STATE": str(paths.state.parent.parent)}
+    environment = clean_environment(proxies=False, PYTHONDONTWRITEBYTECODE="1", **where)
     with (paths.logs / "node.log").open("ab") as log:
         subprocess.run(launcher, check=True, cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     found: list[NodeProcess] = []

@@ -110,13 +110,15 @@ def _kubeconfig(paths: ClusterPaths, subnet: Subnet, client: str) -> str:
 
     name = f"devcluster-{paths.name}"
     cluster = {"server": subnet.api_url, "certificate-authority-data": data("ca.crt")}
+    # A user's name carries the cluster's too: kubectl merges files, and of two equal names it takes the first.
+    user_name = f"{name}-{client}"
     user = {"client-certificate-data": data(f"{client}.crt"), "client-key-data": data(f"{client}.key")}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": name, "cluster": cluster}],
-        "users": [{"name": client, "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": client}}],
+        "users": [{"name": user_name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": user_name}}],
         "current-context": name,
     }
     return json.dumps(document, indent=2)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from devcluster.errors import CommandFailedError, DevClusterError
 
-# What a user's shell may hold and no call of ours may follow: another cluster, or a proxy between us and the node.
-_AMBIENT = ("KUBECONFIG", "HELM_KUBE", "KUBERNETES_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+# What a shell may hold and a call of ours must not follow: another cluster; a proxy on the way to our own node.
+_OTHER_CLUSTER = ("KUBECONFIG", "HELM_KUBE", "KUBERNETES_")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _ADMIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
@@ -32,9 +33,15 @@ def find_program(name: str, package: str) -> Path:
     return Path(found)
 
 
-def clean_environment(**extra: str) -> dict[str, str]:
-    """Give this process's environment without anything that points to another cluster, plus `extra`."""
-    kept = {key: value for key, value in os.environ.items() if not key.upper().startswith(_AMBIENT)}
+def clean_environment(*, proxies: bool, **extra: str) -> dict[str, str]:
+    """Give this process's environment without what points to another cluster, plus `extra`.
+
+    Args:
+        proxies: whether to keep the proxies: right for another machine, wrong for the node on this one.
+        extra: more variables.
+    """
+    left_out = _OTHER_CLUSTER if proxies else (*_OTHER_CLUSTER, *_PROXIES)
+    kept = {key: value for key, value in os.environ.items() if not key.upper().startswith(left_out)}
     return {**kept, "PATH": search_path(), **extra}
 
 
