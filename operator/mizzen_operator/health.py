@@ -1,8 +1,9 @@
 """Whether the operator does its work: what its liveness probe asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
+from mizzen_operator.kinds import Kind
 from mizzen_operator.workqueue import Clock
 
 WATCH_SECONDS = 600.0
@@ -19,18 +20,21 @@ class HasLife(Protocol):
 class WatchMonitor:
     """Notices watches that have stopped asking."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, kinds: Collection[Kind]) -> None:
+        """Look after the watches of some kinds; requests for anything else are asked once and not missed."""
         self._clock = clock
+        self._plurals = {kind.plural for kind in kinds}
         self._last: dict[str, float] = {}
 
     def requested(self, path: str) -> None:
         """A request to this path was started."""
-        self._last[path] = self._clock()
+        if path.rpartition("/")[2] in self._plurals:
+            self._last[path] = self._clock()
 
     def silent(self) -> list[str]:
         """Give the paths that a watch should have asked for again."""
         now = self._clock()
-        return [path for path, last in self._last.items() if _is_watched(path) and now - last > WATCH_SECONDS]
+        return [path for path, last in self._last.items() if now - last > WATCH_SECONDS]
 
 
 class Health:
@@ -64,8 +68,3 @@ class Health:
             problems.append("a worker has ended or is stuck")
         problems += [f"no watch of {path} for {WATCH_SECONDS:g} s" for path in self._watches.silent()]
         return problems
-
-
-def _is_watched(path: str) -> bool:
-    """Tell a list or watch from the discovery that is asked once at start: `/apis/apps/v1` ends with a version."""
-    return not path.rpartition("/")[2].startswith(("v1", "v2", "version", "api"))

@@ -21,6 +21,7 @@ from mizzen_operator.handlers import EventSource
 from mizzen_operator.health import Health, WatchMonitor
 from mizzen_operator.intake import Intake
 from mizzen_operator.keys import Key
+from mizzen_operator.kinds import WATCHED
 from mizzen_operator.logs import configure_logging
 from mizzen_operator.queue_metrics import QueueGauges, QueueMetrics
 from mizzen_operator.reconcile import Reconciler
@@ -83,7 +84,7 @@ class Operator:
         registry.register(QueueGauges(queue))
         events = EventRecorder(cluster, time.monotonic, _now, socket.gethostname())
         reconciler = Reconciler(cluster, cache, events, settings.runtime_image, _now)
-        watches = WatchMonitor(time.monotonic)
+        watches = WatchMonitor(time.monotonic, WATCHED)
         self._workers = Workers(queue, reconciler.reconcile, registry)
         self._resync = Resync(cluster, cache, queue, settings.namespaces, rng)
         self._source = EventSource(connection, settings.namespaces, Intake(cache, queue), watches.requested)

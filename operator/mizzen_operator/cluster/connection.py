@@ -10,6 +10,8 @@ import aiohttp
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import ApiClient, Configuration
 
+USER_AGENT = "mizzen-operator"
+"""What the API server's audit log calls the operator."""
 MAX_CONNECTIONS = 20
 """For reads and writes of the reconciler; watches have a session of their own."""
 
@@ -49,6 +51,7 @@ class Connection:
         context = ApiClient(self.configuration).rest_client.ssl_context
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limit, ssl=context),
+            headers={"User-Agent": USER_AGENT},
             middlewares=(self._authenticate,),
             trace_configs=[trace],
             trust_env=True,

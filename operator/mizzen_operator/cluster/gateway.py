@@ -14,6 +14,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import DynamicApiError
 from kubernetes.aio.dynamic.resource import Resource
 
+from mizzen_operator.cluster.connection import USER_AGENT
 from mizzen_operator.cluster.errors import (
     ClusterError,
     ConflictError,
@@ -49,6 +50,7 @@ class KubernetesCluster:
 
     def __init__(self, client: ApiClient) -> None:
         """Speak through `client`, which the caller closes."""
+        client.user_agent = USER_AGENT
         self._client = DynamicClient(client)  # type: ignore[no-untyped-call]
         self._resources = {kind: _resource(kind) for kind in Kind}
 
