@@ -1,0 +1,81 @@
+"""Objects as the API server sends them, for tests that need no API server."""
+
+from typing import Any
+
+from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_operator.cache import Observed
+from mizzen_operator.keys import Key
+from mizzen_operator.kinds import kind_named
+from mizzen_operator.plan import stamped
+from mizzen_operator.records import ChildRecord, PodRecord, child_record, record_of
+
+Object = dict[str, Any]
+
+IMAGE = "localhost/mizzen-runtime:1"
+UID = "11111111-2222-3333-4444-555555555555"
+
+
+def raw_agent(name: str = "hello", *, generation: int = 1, status: Object | None = None, **spec: Any) -> Object:
+    """Give an AgentDeployment as the API server holds it, with `spec` laid over a minimal one."""
+    return {
+        "apiVersion": "mizzen.dev/v1alpha1",
+        "kind": "AgentDeployment",
+        "metadata": {
+            "name": name,
+            "namespace": "team",
+            "uid": UID,
+            "generation": generation,
+            "resourceVersion": "10",
+        },
+        "spec": {"agent": {"instructions": "Be brief."}, "models": [{"model": "test"}], **spec},
+        "status": status or {},
+    }
+
+
+def agent(name: str = "hello", **spec: Any) -> AgentDeployment:
+    """Give the same, parsed."""
+    return AgentDeployment.model_validate(raw_agent(name, **spec))
+
+
+def live(manifest: Object, *, uid: str = "child", version: int = 1, status: Object | None = None) -> Object:
+    """Give a manifest as the API server holds it after it was applied."""
+    applied = stamped(manifest)
+    metadata = {**applied["metadata"], "uid": uid, "resourceVersion": str(version), "generation": 1}
+    return {**applied, "metadata": metadata, "status": status or {}}
+
+
+def observed_children(*manifests: Object, key: Key = Key("team", "hello")) -> Observed:
+    """Give what is observed when exactly these manifests were applied."""
+    return Observed(agent=None, children=tuple(child(manifest, key) for manifest in manifests))
+
+
+def child(manifest: Object, key: Key = Key("team", "hello"), **changes: Any) -> ChildRecord:
+    """Give the record of an applied manifest."""
+    return child_record(kind_named(manifest["kind"]), key, live(manifest, **changes))
+
+
+def raw_pod(revision: str, status: Object, name: str = "hello-1-abc", **metadata: Any) -> Object:
+    """Give a pod of an agent."""
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "team",
+            "uid": name,
+            "resourceVersion": "5",
+            "labels": {"app.kubernetes.io/instance": "hello", "mizzen.dev/revision": revision},
+            **metadata,
+        },
+        "status": status,
+    }
+
+
+def pod(revision: str, status: Object, **metadata: Any) -> PodRecord:
+    """Give the record of such a pod."""
+    record = record_of(kind_named("Pod"), raw_pod(revision, status, **metadata))
+    assert isinstance(record, PodRecord)
+    return record
+
+
+def container(**status: Any) -> Object:
+    """Give a pod's status in which the runtime's container is like this."""
+    return {"phase": "Pending", "containerStatuses": [{"name": "agent", "ready": False, "started": False, **status}]}

@@ -1,0 +1,127 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
+from mizzen_operator.desired import Desired, InvalidSpecError, build_desired
+from tests.unit.operator.agents import golden_agents
+from tests.unit.operator.builders import IMAGE, agent
+from tests.unit.operator.golden import COMMAND, FOLDER, render
+
+
+def desired_of(**spec: Any) -> Desired:
+    return build_desired(agent(**spec), IMAGE)
+
+
+def only(desired: Desired, kind: str) -> dict[str, Any]:
+    found = [child for child in desired.children if child["kind"] == kind]
+    assert len(found) == 1, f"{len(found)} of kind {kind}"
+    return found[0]
+
+
+def pod_spec(**spec: Any) -> dict[str, Any]:
+    found: dict[str, Any] = only(desired_of(**spec), "Deployment")["spec"]["template"]["spec"]
+    return found
+
+
+def problems_of_spec(**spec: Any) -> list[str]:
+    with pytest.raises(InvalidSpecError) as caught:
+        desired_of(**spec)
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("name", golden_agents())
+def test_the_objects_of_an_agent_are_those_of_its_golden_file(name: str) -> None:
+    golden = FOLDER / f"{name}.yaml"
+    assert render(golden_agents()[name]) == golden.read_text(), f"write it anew with `{COMMAND}` and look at the diff"
+
+
+def test_every_golden_file_belongs_to_an_agent() -> None:
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == set(golden_agents())
+
+
+def test_an_agent_gets_an_account_a_configuration_a_service_and_a_deployment() -> None:
+    assert [child["kind"] for child in desired_of().children] == [
+        "ServiceAccount",
+        "ConfigMap",
+        "Service",
+        "Deployment",
+    ]
+
+
+def test_an_account_of_the_users_own_is_used_and_none_is_made() -> None:
+    spec = {"pod": {"serviceAccountName": "mine"}}
+    assert "ServiceAccount" not in [child["kind"] for child in desired_of(**spec).children]
+    assert pod_spec(**spec)["serviceAccountName"] == "mine"
+
+
+def test_no_pod_gets_a_token_of_the_api_server() -> None:
+    assert only(desired_of(), "ServiceAccount")["automountServiceAccountToken"] is False
+    assert pod_spec()["automountServiceAccountToken"] is False
+    assert pod_spec(pod={"serviceAccountName": "mine"})["automountServiceAccountToken"] is False
+
+
+def test_the_configuration_is_what_the_runtime_reads_back() -> None:
+    desired = build_desired(golden_agents()["full"], IMAGE)
+    config = RuntimeConfig.model_validate_json(only(desired, "ConfigMap")["data"][CONFIG_FILE])
+    assert config.revision == desired.revision
+    assert config.agent["instructions"] == ["Triage the ticket.", "Answer in English."]
+    assert [model.model for model in config.models] == ["vllm:qwen3-32b", "test", "openai:gpt-5"]
+    assert config.models[0].request_timeout_seconds == 90
+
+
+def test_a_null_inside_a_schema_reaches_the_runtime() -> None:
+    desired = build_desired(golden_agents()["full"], IMAGE)
+    rendered = json.loads(only(desired, "ConfigMap")["data"][CONFIG_FILE])
+    assert rendered["agent"]["output_schema"]["properties"]["queue"]["default"] is None
+
+
+def test_a_key_is_mounted_where_the_configuration_says() -> None:
+    desired = build_desired(golden_agents()["full"], IMAGE)
+    config = RuntimeConfig.model_validate_json(only(desired, "ConfigMap")["data"][CONFIG_FILE])
+    spec = only(desired, "Deployment")["spec"]["template"]["spec"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    for model in config.models:
+        if model.api_key is None:
+            continue
+        volume = next(
+            volume for volume in spec["volumes"] if volume.get("secret", {}).get("secretName") == model.api_key.name
+        )
+        item = volume["secret"]["items"][0]
+        assert item["key"] == model.api_key.key
+        assert str(Path(mounts[volume["name"]]) / item["path"]) == model.api_key.path
+        assert volume["secret"]["optional"] is True
+
+
+def test_no_secret_is_named_outside_of_volumes_and_explicit_variables() -> None:
+    rendered = json.dumps(pod_spec(models=[{"model": "test", "apiKey": {"secretKeyRef": {"name": "s3", "key": "k"}}}]))
+    assert rendered.count("s3") == 1
+
+
+def test_a_label_of_the_operator_cannot_be_overridden() -> None:
+    labels = {"app.kubernetes.io/instance": "other", "mizzen.dev/revision": "x", "team": "a"}
+    problems = problems_of_spec(pod={"labels": labels})
+    assert problems == [
+        "spec.pod.labels['app.kubernetes.io/instance']: the operator finds the pods by this label and sets it itself; "
+        "remove it",
+        "spec.pod.labels['mizzen.dev/revision']: the operator finds the pods by this label and sets it itself; "
+        "remove it",
+    ]
+
+
+def test_a_repeated_variable_is_told_with_its_place() -> None:
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "1"}, {"name": "A", "value": "2"}]
+    assert problems_of_spec(pod={"env": env}) == ["spec.pod.env[2]: 'A' is there before; leave one of them"]
+
+
+def test_a_configuration_that_no_config_map_can_hold_is_told_with_both_sizes() -> None:
+    (problem,) = problems_of_spec(agent={"instructions": "x" * (1024 * 1024)})
+    assert problem.startswith("spec.agent: it renders to 104")
+    assert "a ConfigMap holds 1048576" in problem
+
+
+def test_all_problems_are_told_at_once() -> None:
+    env = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+    assert len(problems_of_spec(pod={"env": env, "labels": {"mizzen.dev/x": "y"}})) == 2

@@ -1,0 +1,68 @@
+import copy
+import re
+from typing import Any
+
+import pytest
+
+from mizzen_operator.desired import build_desired
+from tests.unit.operator.agents import FULL_SPEC
+from tests.unit.operator.builders import IMAGE, agent
+
+
+def revision(image: str = IMAGE, **changes: Any) -> str:
+    return build_desired(agent("triage", **{**copy.deepcopy(FULL_SPEC), **changes}), image).revision
+
+
+def with_pod(**changes: Any) -> str:
+    return revision(pod={**FULL_SPEC["pod"], **changes})
+
+
+def test_a_revision_is_ten_characters_that_are_safe_in_a_name() -> None:
+    assert re.fullmatch(r"[bcdfghjklmnpqrstvwxz2456789]{10}", revision())
+
+
+def test_the_same_resource_has_the_same_revision() -> None:
+    assert revision() == revision()
+
+
+def test_the_number_of_pods_makes_no_revision() -> None:
+    assert revision(replicas=7) == revision()
+
+
+def test_a_default_that_is_written_out_makes_no_revision() -> None:
+    spelled = {**FULL_SPEC["agent"], "end_strategy": "graceful"}
+    assert revision(agent=spelled) == revision()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"agent": {**FULL_SPEC["agent"], "instructions": "Other."}},
+        {"models": FULL_SPEC["models"][:2]},
+        {"models": list(reversed(FULL_SPEC["models"]))},
+        {"models": [{**FULL_SPEC["models"][0], "baseUrl": "http://other/v1"}, *FULL_SPEC["models"][1:]]},
+    ],
+)
+def test_whatever_reaches_the_model_makes_a_revision(changed: dict[str, Any]) -> None:
+    assert revision(**changed) != revision()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"image": "registry.example.com/acme/triage:8"},
+        {"resources": None},
+        {"env": []},
+        {"nodeSelector": {}},
+        {"labels": {"team": "sales"}},
+        {"annotations": {}},
+        {"serviceAccountName": None},
+    ],
+)
+def test_a_setting_of_the_pod_makes_a_revision(changed: dict[str, Any]) -> None:
+    assert with_pod(**changed) != revision()
+
+
+def test_the_default_image_makes_a_revision_only_of_agents_that_run_it() -> None:
+    assert with_pod() == revision("localhost/mizzen-runtime:2")
+    assert build_desired(agent(), "a:1").revision != build_desired(agent(), "a:2").revision
