@@ -1,15 +1,19 @@
 """Reads what the operator mounted: the rendered configuration and the models' keys. Every problem is told at once."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from mizzen_api.agent_spec import AgentSpec
 from mizzen_api.contract import CONFIG_DIRECTORY, CONFIG_FILE, CONTRACT_VERSION, RuntimeConfig, SecretSource
 from mizzen_api.problems import Problem, problems_of
 
 DEFAULT_CONFIG = Path(CONFIG_DIRECTORY) / CONFIG_FILE
+SPEC_FIELD = "spec.agent"
+"""Where the resource has the agent's spec."""
 _RENDERED_BY_OPERATOR = "it is written by the operator: roll out operator and runtime of one release"
 
 
@@ -51,6 +55,15 @@ def read_config(path: Path) -> RuntimeConfig:
         return RuntimeConfig.model_validate(raw)
     except ValidationError as error:
         raise ConfigRefused(problems_of(error)) from error
+
+
+def check_shape(spec: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Find what is wrong with an agent's spec by its shape: unknown fields, wrong types, refused capabilities."""
+    try:
+        AgentSpec.model_validate(spec)
+    except ValidationError as error:
+        return problems_of(error, SPEC_FIELD)
+    return ()
 
 
 def read_keys(config: RuntimeConfig) -> tuple[dict[int, str], tuple[Problem, ...]]:

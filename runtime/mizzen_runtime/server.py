@@ -81,6 +81,7 @@ class _Process:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._begin_drain)
         await self._management.start()
+        logger.info("starting", extra={"management_port": self._management.port})
         try:
             runtime = await self._build()
             if runtime is None:
@@ -115,7 +116,7 @@ class _Process:
         self._lifecycle.wired = True
         logger.info(
             "serving",
-            extra={"port": traffic.port, "management_port": self._management.port, "models": runtime.built.models},
+            extra={"port": traffic.port, "models": runtime.built.models},
         )
         await self._stop.wait()
         started = time.monotonic()

@@ -13,7 +13,7 @@ from mizzen_runtime.agent.models import build_models, chain, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
 from mizzen_runtime.agent.spec import check_spec
-from mizzen_runtime.config import ConfigRefused, read_keys
+from mizzen_runtime.config import SPEC_FIELD, ConfigRefused, read_keys
 
 OutputSchema = dict[str, Any]
 """A JSON schema as the user wrote it."""
@@ -57,7 +57,7 @@ def build_agent(config: RuntimeConfig) -> BuiltAgent:
             {"name": config.name, **config.agent, "model": None}, model=model, capabilities=capabilities
         )
     except Exception as error:  # pydantic-ai refuses in several types, and what remains here is about the schema
-        field = OUTPUT_SCHEMA_FIELD if schema else "spec.agent"
+        field = OUTPUT_SCHEMA_FIELD if schema else SPEC_FIELD
         problem = Problem(field=field, message=f"pydantic-ai refuses it: {error}", remedy="correct the value")
         raise ConfigRefused([problem]) from error
     return BuiltAgent(

@@ -9,7 +9,6 @@ from importlib.metadata import metadata
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import KnownModelName, Model, infer_model
 from pydantic_ai.models.fallback import FallbackModel
-from pydantic_ai.models.test import TestModel
 from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_ai.settings import ModelSettings
 
@@ -73,6 +72,8 @@ def _build(endpoint: RuntimeModel, key: str | None, field: str) -> Model:
     if endpoint.model == TEST_MODEL:
         if endpoint.base_url or endpoint.api_key:
             raise _ModelProblem(field, "the model 'test' asks nobody", "leave baseUrl and apiKey out")
+        from pydantic_ai.models.test import TestModel  # noqa: PLC0415 - its import costs a start 40 ms
+
         # Its default calls every tool once with arguments that it makes up.
         return TestModel(call_tools=[])
     provider_name = endpoint.model.partition(":")[0]

@@ -9,14 +9,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_ai import Agent
 from pydantic_ai.agent.spec import AgentSpec
 from pydantic_ai.models import Model
-from pydantic_ai.models.test import TestModel
 from pydantic_ai.settings import ModelSettings
 from typing_extensions import is_typeddict
 
-from mizzen_api import agent_spec as mirror
+from mizzen_api.capabilities import capability_problem
 from mizzen_api.problems import Problem, path_of, problems_of
+from mizzen_runtime.config import SPEC_FIELD, check_shape
 
-ROOT = "spec.agent"
 _TEMPLATE = re.compile(r"(?<!\\)\{\{")
 
 
@@ -33,24 +32,19 @@ def check_spec(spec: Mapping[str, Any], models: Iterable[Model]) -> tuple[Proble
     """
     return (
         *_shape_problems(spec),
-        *_template_problems(spec),
         *_settings_problems(spec.get("model_settings"), models),
         *_capability_problems(spec.get("capabilities")),
     )
 
 
 def _shape_problems(spec: Mapping[str, Any]) -> tuple[Problem, ...]:
+    problems = (*check_shape(spec), *_template_problems(spec))
+    if problems:
+        return problems  # the installed spec would repeat them, and a broken template ends its validation
     try:
-        mirror.AgentSpec.model_validate(spec)
         StrictSpec.model_validate(spec)
     except ValidationError as error:
-        return problems_of(error, ROOT)
-    except Exception as error:  # noqa: BLE001 - a template that cannot be parsed leaves validation in the parser's own type
-        return (
-            _problem(
-                "", f"pydantic-ai refuses it: {error}", "correct the template, or write `\\{{` for literal braces"
-            ),
-        )
+        return problems_of(error, SPEC_FIELD)
     return ()
 
 
@@ -113,15 +107,13 @@ def _capability_problems(capabilities: object) -> Iterator[Problem]:
     if not isinstance(capabilities, list):
         return
     for index, entry in enumerate(capabilities):
+        if not isinstance(entry, str | dict) or capability_problem(entry):
+            continue  # not allowed: told by whoever checked the spec's shape
         try:
-            mirror.AgentSpec.model_validate({"capabilities": [entry]})
-        except ValidationError:
-            continue  # not allowed or malformed: told with the spec's shape
-        try:
-            Agent.from_spec({"capabilities": [entry]}, model=TestModel(call_tools=[]))
+            Agent.from_spec({"capabilities": [entry]})
         except Exception as error:  # noqa: BLE001 - a capability refuses its arguments in whatever way it likes
             yield _problem(f"capabilities[{index}]", f"pydantic-ai refuses it: {error}", "correct its arguments")
 
 
 def _problem(location: str, message: str, remedy: str) -> Problem:
-    return Problem(field=f"{ROOT}.{location}" if location else ROOT, message=message, remedy=remedy)
+    return Problem(field=f"{SPEC_FIELD}.{location}" if location else SPEC_FIELD, message=message, remedy=remedy)
