@@ -3,7 +3,6 @@
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment
-
 from tests.unit.operator.builders import agent
 
 EVERY_POD_FIELD: dict[str, Any] = {

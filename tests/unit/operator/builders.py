@@ -12,6 +12,7 @@ from mizzen_operator.records import ChildRecord, PodRecord, child_record, record
 Object = dict[str, Any]
 
 IMAGE = "localhost/mizzen-runtime:1"
+KEY = Key("team", "hello")
 UID = "11111111-2222-3333-4444-555555555555"
 
 
@@ -44,12 +45,12 @@ def live(manifest: Object, *, uid: str = "child", version: int = 1, status: Obje
     return {**applied, "metadata": metadata, "status": status or {}}
 
 
-def observed_children(*manifests: Object, key: Key = Key("team", "hello")) -> Observed:
+def observed_children(*manifests: Object, key: Key = KEY) -> Observed:
     """Give what is observed when exactly these manifests were applied."""
     return Observed(agent=None, children=tuple(child(manifest, key) for manifest in manifests))
 
 
-def child(manifest: Object, key: Key = Key("team", "hello"), **changes: Any) -> ChildRecord:
+def child(manifest: Object, key: Key = KEY, **changes: Any) -> ChildRecord:
     """Give the record of an applied manifest."""
     return child_record(kind_named(manifest["kind"]), key, live(manifest, **changes))
 

@@ -104,10 +104,8 @@ def test_a_label_of_the_operator_cannot_be_overridden() -> None:
     labels = {"app.kubernetes.io/instance": "other", "mizzen.dev/revision": "x", "team": "a"}
     problems = problems_of_spec(pod={"labels": labels})
     assert problems == [
-        "spec.pod.labels['app.kubernetes.io/instance']: the operator finds the pods by this label and sets it itself; "
-        "remove it",
-        "spec.pod.labels['mizzen.dev/revision']: the operator finds the pods by this label and sets it itself; "
-        "remove it",
+        f"spec.pod.labels[{label!r}]: the operator finds the pods by this label and sets it itself; remove it"
+        for label in ("app.kubernetes.io/instance", "mizzen.dev/revision")
     ]
 
 

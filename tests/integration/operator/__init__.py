@@ -1,0 +1,1 @@
+"""The operator's process against a real API server."""

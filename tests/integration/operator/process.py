@@ -1,0 +1,85 @@
+"""The operator as a process of its own, restricted to one namespace."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from tests.support.http import Answer, call
+from tests.support.waiting import wait_for
+
+RUNTIME_IMAGE = "localhost/mizzen-runtime:not-there"
+"""Nothing pulls it: these tests are about what is written, not about what runs."""
+
+
+class OperatorProcess:
+    """`python -m mizzen_operator`, its log and its end."""
+
+    def __init__(self, kubeconfig: Path, *namespaces: str) -> None:
+        arguments = [argument for namespace in namespaces for argument in ("--namespace", namespace)]
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-W", "error", "-m", "mizzen_operator"),
+                *("--runtime-image", RUNTIME_IMAGE, "--port", "0", "--kubeconfig", str(kubeconfig), *arguments),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as lines:
+            for line in lines:
+                try:
+                    self.log.append(json.loads(line))
+                except ValueError:
+                    self.log.append({"level": "error", "message": line.rstrip()})
+
+    def messages(self) -> list[str]:
+        """Give what the log says, line by line."""
+        return [str(line["message"]) for line in self.log]
+
+    def complaints(self) -> list[dict[str, Any]]:
+        """Give the lines of the log that tell of something unexpected."""
+        return [line for line in self.log if line["level"] == "error"]
+
+    def said(self, part: str, *, seconds: float = 20) -> str:
+        """Wait for a line with `part` in it and give it."""
+        return wait_for(
+            lambda: next((message for message in self.messages() if part in message), None),
+            f"{part!r} in the log of the operator",
+            seconds=seconds,
+        )
+
+    def wait_working(self) -> "OperatorProcess":
+        """Wait until the operator works on resources."""
+        self.said("working on")
+        return self
+
+    def call(self, path: str) -> Answer:
+        """Ask the operator's own port."""
+        port = self.said("serving /healthz").rsplit(" ", 1)[1]
+        return call(f"http://127.0.0.1:{port}{path}")
+
+    def metric(self, sample: str) -> float:
+        """Give a sample of the operator's metrics; 0 if there is none."""
+        lines = self.call("/metrics").text.splitlines()
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{sample} ")), 0.0)
+
+    def exit_status(self, *, seconds: float = 20) -> int:
+        """Wait for the end of the process and give its status."""
+        status = self._process.wait(timeout=seconds)
+        self._reader.join(timeout=5)
+        return status
+
+    def terminate(self) -> int:
+        """Ask the process to end, as kubelet does, and give its status."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self.exit_status()
