@@ -6,6 +6,7 @@ one) the resync finds again.
 
 import asyncio
 from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
 from typing import Any
 
 import kopf
@@ -38,6 +39,7 @@ class EventSource:
         self._namespaces = namespaces
         self._intake = intake
         self._on_request = on_request
+        self._sessions = AsyncExitStack()
 
     async def run(self, on_started: Callable[[], None]) -> None:
         """Watch until cancelled.
@@ -56,7 +58,10 @@ class EventSource:
             namespaces=self._namespaces,
         )
         on_started()
-        await kopf.run_tasks(tasks, ignored=others)
+        try:
+            await kopf.run_tasks(tasks, ignored=others)
+        finally:
+            await self._sessions.aclose()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -71,6 +76,7 @@ class EventSource:
         """Give kopf a session of its own; it asks for another one when the API server no longer knows us."""
         watches = len(WATCHED) * max(1, len(self._namespaces))
         session = self._connection.watch_session(limit=watches + 5, on_request=self._on_request)
+        await self._sessions.enter_async_context(session)
         return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
 
     def _settings(self) -> kopf.OperatorSettings:
