@@ -69,6 +69,9 @@ def _build_one(builder: Builder, name: str, reference: str, base: str) -> None:
             labels={"org.opencontainers.image.version": version},
             secrets=write_secrets(Path(folder), os.environ),
         )
+    if image.reference(base) != reference:
+        builder.remove(reference)
+        raise ImageError(f"image {name}: its sources changed while it was built; next: run the same again")
 
 
 @contextmanager

@@ -75,6 +75,14 @@ class Builder:
         argv.append(str(context))
         run_step(f"image {reference}", argv, log=log, env=self.environment, expected=expected)
 
+    def remove(self, reference: str) -> None:
+        """Remove an image by its name.
+
+        Raises:
+            ImageError: There is none, or it is in use.
+        """
+        self._run("rmi", reference)
+
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
             [self.program, *arguments], capture_output=True, text=True, check=False, env=self.environment

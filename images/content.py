@@ -20,19 +20,20 @@ class Image:
     seconds: float
     """How long it usually takes to build on two cores, with nothing cached."""
 
-    def reference(self, base: str) -> str:
+    def reference(self, base: str, checkout: Path = REPOSITORY) -> str:
         """Give name and tag; the tag is a hash of the base's reference, the Containerfile and each input's content.
 
         Args:
             base: The base image's reference. It counts by its name: name one that does not move, or a digest.
+            checkout: Where the inputs are.
 
         Raises:
             FileNotFoundError: An input is not there.
         """
         digest = hashlib.sha256(base.encode())
-        for path in sorted({REPOSITORY / self.containerfile, *_files(self.inputs)}):
+        for path in sorted({checkout / self.containerfile, *_files(checkout, self.inputs)}):
             content = path.read_bytes()
-            digest.update(f"\0{path.relative_to(REPOSITORY)}\0{len(content)}\0".encode())
+            digest.update(f"\0{path.relative_to(checkout)}\0{len(content)}\0".encode())
             digest.update(content)
         return f"localhost/mizzen-{self.name}:{digest.hexdigest()[:12]}"
 
@@ -57,10 +58,10 @@ IMAGES = {
 """Every image, by its name."""
 
 
-def _files(inputs: tuple[str, ...]) -> Iterator[Path]:
+def _files(checkout: Path, inputs: tuple[str, ...]) -> Iterator[Path]:
     """Give each file of the inputs."""
     for name in inputs:
-        path = REPOSITORY / name
+        path = checkout / name
         if path.is_dir():
             yield from (file for file in path.rglob("*") if file.is_file() and IGNORED_FOLDER not in file.parts)
         else:
