@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 
 from devcluster import build, status
@@ -129,10 +128,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _load(arguments: argparse.Namespace) -> int:
     cluster = DevCluster(arguments.name)
     for image in arguments.images:
-        begun = time.monotonic()
-        reference = cluster.load(image)
-        say(f"  {image}: {time.monotonic() - begun:.1f} s")
-        print(reference)
+        print(cluster.load(image))
     return 0
 
 

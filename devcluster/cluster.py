@@ -130,7 +130,7 @@ class DevCluster:
     def load(self, image: str) -> str:
         """See `Cluster.load`. Takes a moment if the node has the image already."""
         self._require_running()
-        return images.load(self.paths, image)
+        return images.load(self.paths, image, self._report)
 
     def kubectl(
         self, *args: str, stdin: str | None = None, check: bool = True, timeout: float | None = 120

@@ -14,7 +14,9 @@ from typing import Any
 
 from devcluster.errors import CommandFailedError, DevClusterError
 from devcluster.paths import ClusterPaths, cache_root
+from devcluster.progress import Report, step
 from devcluster.shell import clean_environment, find_program, run
+from devcluster.transfer import import_archive
 
 _PAUSE_SOURCE = Path(__file__).parent / "images" / "pause.c"
 _ID_LABEL = "mizzen.dev/image-id"
@@ -38,12 +40,13 @@ class Image:
     archive: Path | None = None
 
 
-def load(paths: ClusterPaths, image: str) -> str:
+def load(paths: ClusterPaths, image: str, report: Report) -> str:
     """Load an image into a running node unless it has it, and give the reference for pod specs.
 
     Args:
         paths: of the cluster.
         image: a reference in buildah's storage, or the path of a docker or OCI archive.
+        report: is told when there is something to do, and how long it took.
 
     Raises:
         DevClusterError: there is no such image.
@@ -55,15 +58,14 @@ def load(paths: ClusterPaths, image: str) -> str:
         paths.containerd_socket,
         "--namespace",
         "k8s.io",
-        "images",
     ]
-    listed = run([*ctr, "list", f"name=={found.reference}"]).stdout
+    listed = run([*ctr, "images", "list", f"name=={found.reference}"]).stdout
     if f"{_ID_LABEL}={found.identity}" in listed:
         return found.reference
-    with tempfile.TemporaryDirectory(dir=paths.state, prefix="load-") as folder:
-        archive = found.archive or _export(found.reference, Path(folder))
-        run([*ctr, "import", archive], timeout=600)
-    run([*ctr, "label", found.reference, f"{_ID_LABEL}={found.identity}"])
+    report(f"  loading {found.reference} into the cluster {paths.name!r}")
+    with step(report, "loaded"), tempfile.TemporaryDirectory(dir=paths.state, prefix="load-") as folder:
+        import_archive(found.archive or _export(found.reference, Path(folder)), found.reference, ctr)
+    run([*ctr, "images", "label", found.reference, f"{_ID_LABEL}={found.identity}"])
     return found.reference
 
 
@@ -185,17 +187,19 @@ def write_scratch_image(reference: str, files: Mapping[str, Path], command: list
         archive: the file to write.
     """
     layer = _tar({name: path.read_bytes() for name, path in files.items()}, mode=0o755)
+    layer_digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps(
         {
             "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "config": {"Entrypoint": command},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
         }
     ).encode()
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]).encode()
-    archive.write_bytes(_tar({"layer.tar": layer, config_name: config, "manifest.json": manifest}))
+    layer_name = f"{layer_digest}.tar"
+    manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": [layer_name]}]).encode()
+    archive.write_bytes(_tar({layer_name: layer, config_name: config, "manifest.json": manifest}))
     return archive
 
 

@@ -9,7 +9,7 @@ from devcluster import images, manifests
 from devcluster.api import ApiClient
 from devcluster.errors import DevClusterError
 from devcluster.paths import ClusterPaths
-from devcluster.progress import Report, step
+from devcluster.progress import Report, silent, step
 from devcluster.records import NodeRecord, failure_text, mark_complete
 from devcluster.spec import Spec
 
@@ -29,7 +29,7 @@ def complete(paths: ClusterPaths, spec: Spec, record: NodeRecord, report: Report
     client = ApiClient(paths.kubeconfig)
     with step(report, "containerd and the pause image"):
         waiting.until("containerd answers", lambda: images.containerd_answers(paths.containerd_socket))
-        images.load(paths, str(images.build_pause()))
+        images.load(paths, str(images.build_pause()), silent)
     with step(report, "API server"):
         waiting.until("the API server is ready", client.ready)
         _add_dns(client, spec)
