@@ -1,6 +1,7 @@
 """The generated CRD on a real API server: accepted, structural, read back as it was written."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -59,12 +60,14 @@ FULL_SPEC: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def crd(cluster: DevCluster) -> dict[str, Any]:
-    """The CRD as the API server has it."""
+def crd(cluster: DevCluster) -> Iterator[dict[str, Any]]:
+    """The CRD as the API server has it; gone afterwards unless the chart had installed it before."""
+    installed = cluster.kubectl("get", "crd", NAME, "--ignore-not-found").stdout
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(generated()))
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
-    found: dict[str, Any] = json.loads(cluster.kubectl("get", "crd", NAME, "-o", "json").stdout)
-    return found
+    yield json.loads(cluster.kubectl("get", "crd", NAME, "-o", "json").stdout)
+    if not installed:
+        cluster.kubectl("delete", "crd", NAME)
 
 
 def generated() -> dict[str, Any]:
