@@ -1,5 +1,7 @@
 """`/healthz` and `/metrics`."""
 
+import socket
+
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -26,9 +28,9 @@ class Endpoints:
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, port=port)
-        await site.start()
-        return int(self._runner.addresses[0][1])
+        listening = _listen(port)
+        await web.SockSite(self._runner, listening).start()
+        return int(listening.getsockname()[1])
 
     async def stop(self) -> None:
         """Close the port."""
@@ -41,3 +43,10 @@ class Endpoints:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _listen(port: int) -> socket.socket:
+    """Open the port for IPv4 and IPv6 alike; two sockets would get different ports where 0 asks for a free one."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))

@@ -6,12 +6,11 @@ one) the resync finds again.
 
 import asyncio
 from collections.abc import Callable, Collection
-from contextlib import AsyncExitStack
 from typing import Any
 
 import kopf
 
-from mizzen_operator.cluster.connection import Connection
+from mizzen_operator.cluster.connection import Connection, WatchSession
 from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import WATCHED, Kind
 
@@ -39,7 +38,7 @@ class EventSource:
         self._namespaces = namespaces
         self._intake = intake
         self._on_request = on_request
-        self._sessions = AsyncExitStack()
+        self._sessions: list[WatchSession] = []
 
     async def run(self, on_started: Callable[[], None]) -> None:
         """Watch until cancelled.
@@ -58,10 +57,12 @@ class EventSource:
             namespaces=self._namespaces,
         )
         on_started()
-        try:
-            await kopf.run_tasks(tasks, ignored=others)
-        finally:
-            await self._sessions.aclose()
+        await kopf.run_tasks(tasks, ignored=others)
+
+    async def disconnect(self) -> None:
+        """Drop the watches' connections, before `run` is cancelled: kopf leaves them to close by themselves."""
+        for session in self._sessions:
+            await session.drop()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -75,9 +76,9 @@ class EventSource:
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
         """Give kopf a session of its own; it asks for another one when the API server no longer knows us."""
         watches = len(WATCHED) * max(1, len(self._namespaces))
-        session = self._connection.watch_session(limit=watches + 5, on_request=self._on_request)
-        await self._sessions.enter_async_context(session)
-        return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
+        watch = self._connection.watch_session(limit=watches + 5, on_request=self._on_request)
+        self._sessions.append(watch)
+        return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=watch.session)
 
     def _settings(self) -> kopf.OperatorSettings:
         settings = kopf.OperatorSettings()

@@ -113,6 +113,7 @@ class Operator:
             await self._until_stopped(stop)
         finally:
             await self._workers.stop(STOP_SECONDS)
+            await self._source.disconnect()
             await _cancelled(self._watching)
             await _cancelled(resync)
             await self._endpoints.stop()

@@ -53,8 +53,8 @@ def start_operator(cluster: DevCluster, namespace: Namespace) -> Iterator[StartO
 
     yield start
     for process in started:
-        assert process.terminate() == 0
-        assert process.complaints() == []
+        assert process.terminate() == 0, "\n".join(process.messages())
+        assert not process.complaints(), "\n".join(str(line["message"]) for line in process.complaints())
 
 
 @pytest.fixture

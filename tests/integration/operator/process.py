@@ -64,6 +64,7 @@ class OperatorProcess:
 
     def call(self, path: str) -> Answer:
         """Ask the operator's own port."""
+        assert self._process.poll() is None, f"the operator has ended by itself:\n{chr(10).join(self.messages())}"
         port = self.said("serving /healthz").rsplit(" ", 1)[1]
         return call(f"http://127.0.0.1:{port}{path}")
 
