@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from mizzen_runtime.errors import Outcome
 from mizzen_runtime.process_metrics import ProcessCollector
 
-disable_created_metrics()  # a time stamp beside each series would double them
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside each series would double them
 
 DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds. OpenTelemetry's semantic conventions for GenAI, `gen_ai.client.operation.duration`."""

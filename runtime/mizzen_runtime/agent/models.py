@@ -5,10 +5,12 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import metadata
+from typing import Any
 
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import KnownModelName, Model, infer_model
 from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_ai.settings import ModelSettings
 
@@ -18,7 +20,9 @@ from mizzen_api.problems import Problem
 TEST_MODEL = "test"
 _BASE_URL_PARAMETERS = ("base_url", "api_base", "azure_endpoint")
 """What providers call the address of their API."""
-_EXTRA_IN_IMPORT_ERROR = re.compile(r"pydantic-ai-slim\[([a-z0-9-]+)\]")
+_PROFILE = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
+"""Without it, a stream that a server or proxy cuts passes for a whole answer. Other protocols' models ignore it."""
+_EXTRA_IN_ERROR = re.compile(r"pydantic-ai-slim\[([a-z0-9-]+)\]")
 
 
 def chain_of(config: RuntimeConfig) -> tuple[RuntimeModel, ...]:
@@ -84,9 +88,12 @@ def _build(endpoint: RuntimeModel, key: str | None, field: str) -> Model:
         raise _missing_extra(error, provider_name, field) from error
     except UserError as error:
         raise _ModelProblem(f"{field}.model", error.message, "correct the model's name") from error
-    # `infer_model` takes no settings, and a model's own settings are the only place for what differs along a chain.
-    model._settings = _settings(model, endpoint)  # noqa: SLF001 - as said above
-    return model
+    # `infer_model` finds the class, but takes neither settings nor profile.
+    model_class: type[Any] = type(model)
+    configured: Model = model_class(
+        model.model_name, provider=provider, settings=_settings(model, endpoint), profile=_PROFILE
+    )
+    return configured
 
 
 def _settings(model: Model, endpoint: RuntimeModel) -> ModelSettings:
@@ -142,12 +149,20 @@ def _spelling(name: str) -> str:
 
 
 def _missing_extra(error: ImportError, provider: str, field: str) -> _ModelProblem:
-    found = _EXTRA_IN_IMPORT_ERROR.search(str(error))
-    extra = found.group(1) if found else provider
+    extra = extra_named_in(error) or provider
+    return _ModelProblem(
+        f"{field}.model", f"the provider {provider!r} is not installed in this image", remedy_for_missing(extra)
+    )
+
+
+def extra_named_in(error: BaseException) -> str | None:
+    """Give the extra that pydantic-ai says is not installed, or None when it speaks of something else."""
+    found = _EXTRA_IN_ERROR.search(str(error))
+    return found.group(1) if found else None
+
+
+def remedy_for_missing(extra: str) -> str:
+    """Say how a package comes into the image."""
     ours = metadata("mizzen").get_all("Provides-Extra") or []
     package = f"mizzen[{extra}]" if extra in ours else f"pydantic-ai-slim[{extra}]"
-    return _ModelProblem(
-        f"{field}.model",
-        f"the provider {provider!r} is not installed in this image",
-        f"build an image on the runtime's with `pip install '{package}'` and name it in spec.pod.image",
-    )
+    return f"build an image on the runtime's with `pip install '{package}'` and name it in spec.pod.image"

@@ -14,6 +14,7 @@ from typing_extensions import is_typeddict
 
 from mizzen_api.capabilities import capability_problem
 from mizzen_api.problems import Problem, path_of, problems_of
+from mizzen_runtime.agent.models import extra_named_in, remedy_for_missing
 from mizzen_runtime.config import SPEC_FIELD, check_shape
 
 _TEMPLATE = re.compile(r"(?<!\\)\{\{")
@@ -71,11 +72,11 @@ def _settings_problems(settings: object, models: Iterable[Model]) -> Iterator[Pr
         yield _problem(
             f"model_settings.{key}", "no model of the chain knows this setting", "remove it, or correct its spelling"
         )
-    if settings.get("tool_choice") == "required":
+    if isinstance(choice := settings.get("tool_choice"), list) or choice == "required":
         yield _problem(
             "model_settings.tool_choice",
-            "with 'required' at every step the agent can never answer",
-            "use 'auto', or leave it out",
+            f"with {choice!r} at every step the agent can never answer",
+            "use 'auto' or 'none', or leave it out",
         )
     try:
         _settings_model().model_validate({"model_settings": settings}, strict=True)
@@ -112,7 +113,12 @@ def _capability_problems(capabilities: object) -> Iterator[Problem]:
         try:
             Agent.from_spec({"capabilities": [entry]})
         except Exception as error:  # noqa: BLE001 - a capability refuses its arguments in whatever way it likes
-            yield _problem(f"capabilities[{index}]", f"pydantic-ai refuses it: {error}", "correct its arguments")
+            extra = extra_named_in(error)
+            message = (
+                "needs a package that is not installed in this image" if extra else f"pydantic-ai refuses it: {error}"
+            )
+            remedy = remedy_for_missing(extra) if extra else "correct its arguments"
+            yield _problem(f"capabilities[{index}]", message, remedy)
 
 
 def _problem(location: str, message: str, remedy: str) -> Problem:

@@ -3,11 +3,14 @@
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, from_json
 
 from mizzen_api.problems import Problem, problems_of
 from mizzen_runtime.http.asgi import Receive, Scope
 from mizzen_runtime.http.problem import ProblemDetails, plain_problem
+
+
+_EXAMPLE = 'send an object such as {"input": "Hello"}'
 
 
 class BodyRefused(Exception):  # noqa: N818 - it carries the answer
@@ -80,11 +83,15 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 def _parse(body: bytes) -> RunBody:
     try:
-        return RunBody.model_validate_json(body)
+        value = from_json(body, allow_inf_nan=False)  # also refuses what is nested more than 200 deep
+    except ValueError as error:
+        detail = f"the body is no JSON; {_EXAMPLE}"
+        raise BodyRefused(ProblemDetails(400, "not-json", "The body is no JSON", detail)) from error
+    if not isinstance(value, dict):
+        raise BodyRefused(_invalid((Problem(field="", message="must be a JSON object", remedy=_EXAMPLE),)))
+    try:
+        return RunBody.model_validate(value)
     except ValidationError as error:
-        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
-            detail = 'the body is no JSON; send an object such as {"input": "Hello"}'
-            raise BodyRefused(ProblemDetails(400, "not-json", "The body is no JSON", detail)) from error
         raise BodyRefused(_invalid(problems_of(error))) from error
 
 

@@ -1,0 +1,247 @@
+"""A model server that speaks OpenAI's chat completions over a real socket and misbehaves on demand."""
+
+import json
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Body = dict[str, Any]
+Behaviour = Callable[["Exchange"], None]
+"""What the server does with one request."""
+
+
+class Exchange:
+    """One request, and the ways to answer it."""
+
+    def __init__(self, handler: BaseHTTPRequestHandler, body: Body, server: "ModelServer") -> None:
+        self.body = body
+        self._handler = handler
+        self._server = server
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.body.get("stream"))
+
+    def send(self, status: int, content: bytes, content_type: str = "application/json", **headers: str) -> None:
+        self._handler.send_response(status)
+        self._handler.send_header("content-type", content_type)
+        self._handler.send_header("content-length", str(len(content)))
+        for name, value in headers.items():
+            self._handler.send_header(name.replace("_", "-"), value)
+        self._handler.end_headers()
+        self._handler.wfile.write(content)
+
+    def begin_stream(self, content_length: int | None = None) -> None:
+        self._handler.send_response(200)
+        self._handler.send_header("content-type", "text/event-stream")
+        self._handler.send_header("connection", "close")
+        if content_length is not None:
+            self._handler.send_header("content-length", str(content_length))
+        self._handler.end_headers()
+        self._handler.close_connection = True
+
+    def send_chunk(self, delta: Body, finish_reason: str | None = None) -> None:
+        chunk = _completion("chat.completion.chunk", {"index": 0, "delta": delta, "finish_reason": finish_reason})
+        if finish_reason is None:
+            del chunk["usage"]
+        self._handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        self._handler.wfile.flush()
+
+    def end_stream(self) -> None:
+        self._handler.wfile.write(b"data: [DONE]\n\n")
+
+    def wait_until_client_leaves(self) -> None:
+        """Say nothing until the other side closes the connection, and note that it did."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            readable, _, _ = select.select([self._handler.connection], [], [], 0.05)
+            if readable and not self._handler.connection.recv(1):
+                self._server.abandoned.set()
+                break
+        self._handler.close_connection = True
+
+    def hold(self) -> None:
+        """Wait until the test lets the answer go."""
+        self._server.held.set()
+        self._server.release.wait(30)
+
+
+def _completion(kind: str, choice: Body) -> Body:
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    return {"id": "c1", "object": kind, "created": 1, "model": "scripted", "choices": [choice], "usage": usage}
+
+
+def says(text: str) -> Behaviour:
+    """Answer with a text."""
+
+    def behave(exchange: Exchange) -> None:
+        if not exchange.streams:
+            message = {"role": "assistant", "content": text}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+            return
+        exchange.begin_stream()
+        for word in text.split(" "):
+            exchange.send_chunk({"role": "assistant", "content": f"{word} "})
+        exchange.send_chunk({}, "stop")
+        exchange.end_stream()
+
+    return behave
+
+
+def fills_in(arguments: Body) -> Behaviour:
+    """Answer with a structured output, as a call of the tool that was offered for it."""
+
+    def behave(exchange: Exchange) -> None:
+        name = exchange.body["tools"][0]["function"]["name"]
+        call = {"id": "t1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+        if not exchange.streams:
+            message = {"role": "assistant", "content": None, "tool_calls": [call]}
+            choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+            exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+            return
+        exchange.begin_stream()
+        exchange.send_chunk({"role": "assistant", "tool_calls": [{"index": 0, **call}]})
+        exchange.send_chunk({}, "tool_calls")
+        exchange.end_stream()
+
+    return behave
+
+
+def after_release(behaviour: Behaviour) -> Behaviour:
+    """Do it when the test says so."""
+
+    def behave(exchange: Exchange) -> None:
+        exchange.hold()
+        behaviour(exchange)
+
+    return behave
+
+
+def pauses_after_first_word(text: str) -> Behaviour:
+    """Stream one word, then the rest when the test says so."""
+
+    def behave(exchange: Exchange) -> None:
+        first, _, rest = text.partition(" ")
+        exchange.begin_stream()
+        exchange.send_chunk({"role": "assistant", "content": f"{first} "})
+        exchange.hold()
+        exchange.send_chunk({"content": rest})
+        exchange.send_chunk({}, "stop")
+        exchange.end_stream()
+
+    return behave
+
+
+def fails(status: int, message: str = "SECRET-TEXT of the provider", **headers: str) -> Behaviour:
+    """Answer with an error of OpenAI's shape."""
+    content = json.dumps({"error": {"message": message, "type": "server_error", "code": "scripted"}}).encode()
+    return lambda exchange: exchange.send(status, content, **headers)
+
+
+def talks_garbage(exchange: Exchange) -> None:
+    """Answer with what is no JSON."""
+    exchange.send(200, b"<html>SECRET-TEXT</html>")
+
+
+def answers_nothing(exchange: Exchange) -> None:
+    """Answer with JSON that is no completion."""
+    exchange.send(200, b'{"hello": "SECRET-TEXT"}')
+
+
+def refuses(exchange: Exchange) -> None:
+    """Decline in OpenAI's way."""
+    if exchange.streams:
+        exchange.begin_stream()
+        exchange.send_chunk({"role": "assistant", "refusal": "SECRET-TEXT"})
+        exchange.send_chunk({}, "content_filter")
+        exchange.end_stream()
+        return
+    message = {"role": "assistant", "content": None, "refusal": "SECRET-TEXT"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+
+
+def is_filtered(exchange: Exchange) -> None:
+    """Answer with a part that the provider's filter cut."""
+    message = {"role": "assistant", "content": "SECRET-TE"}
+    choice = {"index": 0, "message": message, "finish_reason": "content_filter"}
+    exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+
+
+def hangs(exchange: Exchange) -> None:
+    """Never answer."""
+    exchange.wait_until_client_leaves()
+
+
+def hangs_after_first_word(exchange: Exchange) -> None:
+    """Stream a word and never go on."""
+    exchange.begin_stream()
+    exchange.send_chunk({"role": "assistant", "content": "Once "})
+    exchange.wait_until_client_leaves()
+
+
+def cuts_the_stream(exchange: Exchange) -> None:
+    """End the stream after a word, in a way that HTTP takes for its end."""
+    exchange.begin_stream()
+    exchange.send_chunk({"role": "assistant", "content": "Once "})
+
+
+def breaks_the_connection(exchange: Exchange) -> None:
+    """End the stream after a word, in a way that HTTP knows as broken off."""
+    exchange.begin_stream(content_length=1000)
+    exchange.send_chunk({"role": "assistant", "content": "Once "})
+
+
+def drops_the_connection(exchange: Exchange) -> None:
+    """Close without a word."""
+    exchange._handler.close_connection = True
+
+
+class ModelServer:
+    """Plays the behaviours that a test queues, one a request; after the last it fails with 500."""
+
+    def __init__(self) -> None:
+        self.requests: list[Body] = []
+        self.headers: list[dict[str, str]] = []
+        self.abandoned = threading.Event()
+        self.held = threading.Event()
+        self.release = threading.Event()
+        self._behaviours: deque[Behaviour] = deque()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                outer.requests.append(body)
+                outer.headers.append({name.lower(): value for name, value in self.headers.items()})
+                behaviour = outer._behaviours.popleft() if outer._behaviours else fails(500)
+                behaviour(Exchange(self, body, outer))
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+                """Keep quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def will(self, *behaviours: Behaviour) -> None:
+        """Queue what to do with the next requests."""
+        self._behaviours.extend(behaviours)
+
+    def close(self) -> None:
+        self.release.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

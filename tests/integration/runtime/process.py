@@ -1,0 +1,191 @@
+"""The runtime as a real process, and a client for it."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration.runtime.model_server import ModelServer
+
+START_SECONDS = 60
+Json = dict[str, Any]
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+    """Poll a condition; fail with `what` when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    data: Any
+
+
+def events_of(body: bytes) -> list[Event]:
+    """Parse a stream of server-sent events."""
+    return list(_parse_events(body.decode().split("\n\n")))
+
+
+def _parse_events(blocks: list[str]) -> Iterator[Event]:
+    for block in filter(None, blocks):
+        name, data = block.split("\n")
+        yield Event(name.removeprefix("event: "), json.loads(data.removeprefix("data: ")))
+
+
+class RuntimeProcess:
+    """`python -m mizzen_runtime` on free ports of the loopback."""
+
+    def __init__(self, folder: Path, config: Json | bytes, *arguments: str, **environment: str) -> None:
+        self.folder = folder
+        config_file = folder / "agent.json"
+        config_file.write_bytes(config if isinstance(config, bytes) else json.dumps(config).encode())
+        self.termination_log = folder / "termination-log"
+        self._log = folder / "log"
+        command = [sys.executable, "-m", "mizzen_runtime", "--config", str(config_file), "--host", "127.0.0.1"]
+        command += ["--port", "0", "--management-port", "0", "--propagation-delay", "0.2"]
+        command += ["--termination-log", str(self.termination_log), *arguments]
+        clean = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
+        with self._log.open("wb") as log:
+            self.started = time.monotonic()
+            self.process = subprocess.Popen(command, stderr=log, env=clean | environment)
+
+    def log(self) -> list[Json]:
+        """Give the log's lines so far."""
+        lines = self._log.read_bytes().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith(b"\n") and line.startswith(b"{")]
+
+    def log_text(self) -> str:
+        return self._log.read_text()
+
+    def _logged(self, message: str) -> Json | None:
+        return next((line for line in self.log() if line["message"] == message), None)
+
+    def wait_logged(self, message: str) -> Json:
+        """Wait for a line of the log."""
+        until(lambda: self._logged(message) or self.process.poll() is not None, f"log line {message!r}", START_SECONDS)
+        line = self._logged(message)
+        assert line is not None, f"the process ended with {self.process.poll()}: {self.log_text()}"
+        return line
+
+    @property
+    def management_port(self) -> int:
+        return int(self.wait_logged("starting")["management_port"])
+
+    @property
+    def port(self) -> int:
+        return int(self.wait_logged("serving")["port"])
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, *, port: int | None = None, **headers: str
+    ) -> Answer:
+        """Send one request over a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, named)
+            response = connection.getresponse()
+            return Answer(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
+        finally:
+            connection.close()
+
+    def run(self, given: Any, **fields: Any) -> Answer:
+        """`POST /v1/run`."""
+        return self.post(json.dumps({"input": given, **fields}).encode())
+
+    def post(self, body: bytes, *, content_type: str = "application/json", **headers: str) -> Answer:
+        return self.request("POST", "/v1/run", body, port=None, content_type=content_type, **headers)
+
+    def manage(self, path: str) -> Answer:
+        """`GET` on the management port."""
+        return self.request("GET", path, port=self.management_port)
+
+    def metric(self, series: str) -> float:
+        """Give the value of one series, as Prometheus' text format writes it."""
+        for line in self.manage("/metrics").body.decode().splitlines():
+            if line.startswith(f"{series} "):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError(f"no series {series}")
+
+    def outcome(self, name: str) -> float:
+        return self.metric(f'mizzen_requests_total{{outcome="{name}"}}')
+
+    def open_run(self, body: Json) -> socket.socket:
+        """Send `POST /v1/run` and leave the answer unread."""
+        content = json.dumps(body).encode()
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        head = f"POST /v1/run HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
+        connection.sendall(f"{head}\r\n\r\n".encode() + content)
+        return connection
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def exit_code(self) -> int:
+        return self.process.wait(START_SECONDS)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the other side closes, or ends its answer."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    try:
+        return response.read()
+    finally:
+        response.close()
+        connection.close()
+
+
+Start = Callable[..., RuntimeProcess]
+"""Starts a runtime: its configuration, further arguments, environment."""
+
+
+def config_of(*models: Json, **agent: object) -> Json:
+    """Give a rendered configuration."""
+    return {
+        "contractVersion": 1,
+        "namespace": "support",
+        "name": "triage",
+        "revision": "a1b2c3d4e5",
+        "agent": agent,
+        "models": list(models or ({"model": "test"},)),
+    }
+
+
+def scripted(server: ModelServer, **fields: object) -> Json:
+    """Give the model that a scripted server plays."""
+    return {"model": "vllm:scripted", "baseUrl": server.base_url, **fields}

@@ -1,0 +1,49 @@
+from tests.integration.runtime import model_server as model
+from tests.integration.runtime.model_server import ModelServer
+from tests.integration.runtime.process import RuntimeProcess, Start, config_of, scripted, until
+
+
+def assert_cancelled(runtime: RuntimeProcess, model_server: ModelServer) -> None:
+    assert model_server.abandoned.wait(10), "the model goes on for nobody"
+    until(lambda: runtime.outcome("cancelled") == 1, "the request is counted as cancelled")
+    assert runtime.metric("mizzen_requests_in_flight") == 0
+    assert sum(runtime.outcome(name) for name in ("ok", "model_unavailable", "agent_failed")) == 0
+    assert runtime.wait_logged("the client left before its answer")["request_id"]
+    assert [line for line in runtime.log() if line["level"] == "error"] == []
+
+
+def test_a_client_that_leaves_ends_its_run(start: Start, model_server: ModelServer) -> None:
+    model_server.will(model.hangs, model.says("Hello"))
+    runtime = start(config_of(scripted(model_server)))
+
+    connection = runtime.open_run({"input": "Hello"})
+    until(lambda: model_server.requests, "the model is asked")
+    assert runtime.metric("mizzen_requests_in_flight") == 1
+    connection.close()
+
+    assert_cancelled(runtime, model_server)
+    assert runtime.run("Hello").status == 200
+
+
+def test_a_client_that_leaves_a_stream_ends_its_run(start: Start, model_server: ModelServer) -> None:
+    model_server.will(model.hangs_after_first_word)
+    runtime = start(config_of(scripted(model_server)))
+
+    connection = runtime.open_run({"input": "Hello", "stream": True})
+    received = b""
+    while b"Once" not in received:
+        received += connection.recv(4096)
+    connection.close()
+
+    assert_cancelled(runtime, model_server)
+
+
+def test_a_client_that_leaves_while_it_sends_is_counted_and_forgotten(start: Start) -> None:
+    runtime = start(config_of())
+    connection = runtime.open_run({"input": "Hello"})
+    connection.close()
+    other = runtime.open_run({"input": "Hello"})
+    other.close()
+
+    until(lambda: sum(map(runtime.outcome, ("ok", "cancelled"))) == 2, "both requests are counted")
+    assert runtime.metric("mizzen_requests_in_flight") == 0
