@@ -15,8 +15,9 @@ CONTAINERFILE = Path(__file__).with_name("base.Containerfile")
 UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
 RECIPE = (
     "--variant=minbase",
-    # usr-is-merged and its hook: otherwise usrmerge comes along, and with it 50 MB of Perl.
-    "--include=python3,python3-venv,ca-certificates,usr-is-merged",
+    # usr-is-merged and its hook: otherwise usrmerge comes along, and with it 50 MB of Perl. libgomp1 is what numeric
+    # libraries need, llama.cpp among them.
+    "--include=python3,python3-venv,ca-certificates,libgomp1,usr-is-merged",
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
     *(f"--dpkgopt=path-exclude={path}" for path in UNWANTED),
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
