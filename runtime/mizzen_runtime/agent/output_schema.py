@@ -50,7 +50,7 @@ def compile_schema(schema: Mapping[str, Any]) -> "tuple[Validator | None, tuple[
         for location, target in _references(schema)
         if not target.startswith("#")
     ]
-    if schema.get("type") != "object":
+    if schema.get("type") != "object" and not any(problem.field == f"{FIELD}.type" for problem in problems):
         problems.append(
             _problem("type", "the answer must be an object", "write `type: object` and wrap the value in a property")
         )

@@ -9,7 +9,6 @@ from mizzen_api.problems import Problem, problems_of
 from mizzen_runtime.http.asgi import Receive, Scope
 from mizzen_runtime.http.problem import ProblemDetails, plain_problem
 
-
 _EXAMPLE = 'send an object such as {"input": "Hello"}'
 
 

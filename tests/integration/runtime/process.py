@@ -131,6 +131,7 @@ class RuntimeProcess:
 
     def metric(self, series: str) -> float:
         """Give the value of one series, as Prometheus' text format writes it."""
+        self.wait_logged("serving")
         for line in self.manage("/metrics").body.decode().splitlines():
             if line.startswith(f"{series} "):
                 return float(line.rpartition(" ")[2])

@@ -1,0 +1,142 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
+from pydantic_ai.models import Model
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.test import TestModel
+
+from mizzen_runtime.agent.build import BuiltAgent
+from mizzen_runtime.agent_service import AgentService, InFlight, RunRequest, RunResult, TextDelta
+from mizzen_runtime.errors import Outcome, RunError
+from mizzen_runtime.metrics import AgentMetrics
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = RunRequest(id="r1", input="Hello")
+
+
+class Harness:
+    """A service around an agent, and what it counted."""
+
+    def __init__(self, model: Model, timeout: float = 5) -> None:
+        self.agent: Agent[None, Any] = Agent(model)
+        self.in_flight = InFlight()
+        self.registry = CollectorRegistry()
+        metrics = AgentMetrics(
+            self.registry, namespace="support", agent="triage", revision="r1", in_flight=lambda: self.in_flight.count
+        )
+        built = BuiltAgent(self.agent, model, ("test",), None, None)
+        self.service = AgentService(built, metrics, self.in_flight, timeout=timeout)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+    def assert_counted_once_as(self, outcome: Outcome) -> None:
+        counts = {each: self.value("mizzen_requests_total", outcome=each.value) for each in Outcome}
+        assert counts == {each: float(each is outcome) for each in Outcome}
+        assert self.value("mizzen_request_duration_seconds_count") == 1
+        assert self.value("mizzen_requests_in_flight") == 0
+
+
+def hanging() -> FunctionModel:
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        yield "Once "
+        await asyncio.Event().wait()
+
+    return FunctionModel(answer, stream_function=stream)
+
+
+async def test_an_answer_is_counted_with_its_tokens() -> None:
+    harness = Harness(TestModel(custom_output_text="Good morning"))
+
+    result = await harness.service.run(REQUEST)
+
+    assert (result.id, result.output, result.usage.requests) == ("r1", "Good morning", 1)
+    harness.assert_counted_once_as(Outcome.OK)
+    tokens = harness.value("gen_ai_client_token_usage_total", gen_ai_token_type="input")
+    assert tokens == result.usage.input_tokens > 0
+
+
+async def test_a_stream_is_counted_when_it_ends() -> None:
+    harness = Harness(TestModel(custom_output_text="Good morning"))
+
+    async with aclosing(harness.service.stream(REQUEST)) as events:
+        received = [event async for event in events]
+
+    assert received[:-1] == [TextDelta("Good "), TextDelta("morning")]
+    assert isinstance(received[-1], RunResult)
+    harness.assert_counted_once_as(Outcome.OK)
+
+
+async def test_the_deadline_ends_a_run_and_a_stream() -> None:
+    for streams in (False, True):
+        harness = Harness(hanging(), timeout=0.05)
+        with pytest.raises(RunError) as raised:
+            if streams:
+                async with aclosing(harness.service.stream(REQUEST)) as events:
+                    assert [event async for event in events]
+            else:
+                await harness.service.run(REQUEST)
+        assert raised.value.outcome is Outcome.DEADLINE_EXCEEDED
+        harness.assert_counted_once_as(Outcome.DEADLINE_EXCEEDED)
+
+
+async def test_a_caller_who_gives_up_cancels_its_run() -> None:
+    harness = Harness(hanging())
+    task = asyncio.create_task(harness.service.run(REQUEST))
+    while not harness.in_flight.count:
+        await asyncio.sleep(0)
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    harness.assert_counted_once_as(Outcome.CANCELLED)
+
+
+async def test_a_caller_who_closes_a_stream_cancels_its_run() -> None:
+    harness = Harness(hanging())
+
+    async with aclosing(harness.service.stream(REQUEST)) as events:
+        assert await anext(events) == TextDelta("Once ")
+
+    harness.assert_counted_once_as(Outcome.CANCELLED)
+
+
+async def test_a_failing_tool_is_opaque_outside_and_placed_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[ToolCallPart("find_customer", {})])
+
+    harness = Harness(FunctionModel(answer))
+
+    @harness.agent.tool_plain
+    def find_customer() -> str:
+        raise KeyError("postgres://user:SECRET@db")
+
+    with caplog.at_level(logging.ERROR), pytest.raises(RunError) as raised:
+        await harness.service.run(REQUEST)
+
+    assert raised.value.outcome is Outcome.AGENT_FAILED
+    assert "SECRET" not in raised.value.detail + caplog.messages[0]
+    assert vars(caplog.records[0])["request_id"] == "r1"
+    assert caplog.records[0].exc_info is not None
+    harness.assert_counted_once_as(Outcome.AGENT_FAILED)
+
+
+async def test_the_transport_counts_what_it_refuses() -> None:
+    harness = Harness(TestModel())
+
+    harness.service.observe_refused(0.001)
+
+    harness.assert_counted_once_as(Outcome.INVALID_INPUT)

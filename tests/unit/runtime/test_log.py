@@ -1,0 +1,106 @@
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from mizzen_runtime import log
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("mizzen")
+    before = (root.handlers[:], root.level, ours.level)
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
+    logging.captureWarnings(capture=False)
+    log.identify(namespace="", agent="", revision="")
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_line_is_json_with_what_the_caller_added_and_whose_it_is() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+    log.identify(namespace="support", agent="triage", revision="r1")
+
+    logging.getLogger("mizzen.requests").info("it took %d s", 3, extra={"request_id": "a\nb"})
+
+    (line,) = lines(stream)
+    time = line.pop("time")
+    assert isinstance(time, str)
+    assert time.endswith("Z")
+    assert line == {
+        "level": "info",
+        "logger": "mizzen.requests",
+        "message": "it took 3 s",
+        "request_id": "a\nb",
+        "namespace": "support",
+        "agent": "triage",
+        "revision": "r1",
+    }
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_an_exception_is_logged_by_its_types_and_places_alone() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+
+    def connect() -> None:
+        raise ConnectionError("postgres://user:SECRET@db")
+
+    try:
+        try:
+            connect()
+        except ConnectionError as error:
+            raise RuntimeError("SECRET too") from error
+    except RuntimeError:
+        logging.getLogger("any.library").exception("it failed")
+
+    (line,) = lines(stream)
+    assert "SECRET" not in stream.getvalue()
+    described = line["error"]
+    assert isinstance(described, list)
+    assert described[0].startswith("RuntimeError at ")
+    assert described[1].startswith("ConnectionError at ")
+    assert " in connect" in described[1]
+
+
+def test_a_group_is_described_with_what_it_holds() -> None:
+    group = ExceptionGroup("SECRET", [ValueError("SECRET"), OSError("SECRET")])
+
+    assert log.describe_error(group) == ["ExceptionGroup", "| ValueError", "| OSError"]
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_people_on_a_terminal_get_a_plain_line() -> None:
+    stream = Terminal()
+    log.configure(stream)
+
+    logging.getLogger("mizzen").info("serving", extra={"port": 8080})
+
+    assert stream.getvalue().strip().partition("  namespace=")[0].endswith("INFO    serving  port=8080")
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_libraries_are_heard_from_warnings_on() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+
+    logging.getLogger("httpx").info("POST http://model/?token=SECRET")
+    logging.getLogger("httpx").warning("slow")
+
+    assert [line["message"] for line in lines(stream)] == ["slow"]
+    assert sys.stderr is not stream

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from mizzen_api.timing import PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS, TERMINATION_GRACE_SECONDS
+from mizzen_runtime.options import parse_options
+
+
+def test_without_arguments_it_is_a_pod() -> None:
+    options = parse_options([])
+
+    assert (options.host, options.port, options.management_port) == ("0.0.0.0", 8080, 8081)  # noqa: S104 - a pod's
+    assert (options.config, options.termination_log) == (None, None)
+    assert (options.propagation_delay, options.request_timeout) == (PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS)
+    assert options.max_body_bytes == 1024 * 1024
+
+
+def test_the_pods_grace_period_holds_a_whole_drain() -> None:
+    options = parse_options([])
+
+    assert options.propagation_delay + options.drain_grace <= TERMINATION_GRACE_SECONDS
+
+
+def test_every_option_can_be_given() -> None:
+    options = parse_options(
+        ["--config", "a.json", "--port", "0", "--propagation-delay", "0", "--request-timeout", "1.5"]
+    )
+
+    assert options.config == Path("a.json")
+    assert (options.port, options.propagation_delay, options.request_timeout) == (0, 0, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--port", "65536"], "65536 is not a port (0 to 65535)"),
+        (["--request-timeout", "0"], "0 is not a number of seconds above 0"),
+        (["--request-timeout", "nan"], "nan is not a number of seconds above 0"),
+        (["--propagation-delay", "-1"], "-1 is not a number of seconds of 0 or more"),
+        (["--max-body-bytes", "0"], "0 is not a number of bytes above 0"),
+        (["--colour", "blue"], "unrecognized arguments: --colour blue"),
+    ],
+)
+def test_a_wrong_option_is_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_of:
+        parse_options(arguments)
+
+    assert exit_of.value.code == 2
+    assert message in capsys.readouterr().err

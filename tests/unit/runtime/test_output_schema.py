@@ -1,0 +1,88 @@
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent, UnexpectedModelBehavior
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
+
+pytestmark = pytest.mark.anyio
+
+NAME = {"type": "object", "properties": {"name": {"type": "string", "pattern": "^[a-z]+$"}}, "required": ["name"]}
+
+
+def problems_of(schema: dict[str, Any]) -> dict[str, str]:
+    validator, problems = compile_schema(schema)
+    assert (validator is None) == bool(problems)
+    return {problem.field: problem.message for problem in problems}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        NAME,
+        {**NAME, "$schema": "https://json-schema.org/draft/2020-12/schema"},
+        {**NAME, "$schema": "http://json-schema.org/draft-07/schema#"},
+        {"type": "object", "$defs": {"n": {"type": "string"}}, "properties": {"n": {"$ref": "#/$defs/n"}}},
+        {"type": "object", "properties": {"$ref": {"type": "string"}}},
+    ],
+)
+def test_a_json_schema_of_an_object_is_taken(schema: dict[str, Any]) -> None:
+    assert problems_of(schema) == {}
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "message"),
+    [
+        ({"type": "objekt"}, "type", "is no valid JSON schema: 'objekt' is not valid under any of the given schemas"),
+        (
+            {"type": "object", "properties": {"a": {"minimum": "1"}}},
+            "properties.a.minimum",
+            "is no valid JSON schema: '1' is not of type 'number'",
+        ),
+        ({"type": "object", "required": "a"}, "required", "is no valid JSON schema: 'a' is not of type 'array'"),
+        (
+            {"type": "object", "properties": {"a": {"$ref": "https://example.com/s.json"}}},
+            "properties.a.$ref",
+            "refers to 'https://example.com/s.json', and nothing is fetched from elsewhere",
+        ),
+        ({"type": "object", "$schema": "urn:mine"}, "$schema", "unknown dialect 'urn:mine'"),
+        ({"type": "object", "$schema": 5}, "$schema", "unknown dialect 5"),
+        ({"type": "array"}, "type", "the answer must be an object"),
+        ({}, "type", "the answer must be an object"),
+    ],
+)
+def test_what_is_no_usable_schema_is_told(schema: dict[str, Any], field: str, message: str) -> None:
+    assert problems_of(schema)[f"spec.agent.output_schema.{field}"] == message
+
+
+def test_all_faults_of_a_schema_are_told_at_once() -> None:
+    assert len(problems_of({"type": "objekt", "required": "a", "properties": {"a": {"$ref": "http://x"}}})) == 3
+
+
+def agent_answering(*answers: dict[str, Any]) -> tuple[Agent[None, Any], list[list[ModelMessage]]]:
+    queue, seen = list(answers), []
+
+    def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        seen.append(messages)
+        return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, queue.pop(0))])
+
+    validator, _ = compile_schema(NAME)
+    assert validator is not None
+    spec = {"output_schema": NAME, "retries": 1}
+    return Agent.from_spec(spec, model=FunctionModel(answer), capabilities=[EnforceOutputSchema(validator)]), seen
+
+
+async def test_a_violation_goes_back_to_the_model_with_the_reason() -> None:
+    agent, seen = agent_answering({"name": "Ada"}, {"name": "ada"})
+
+    assert (await agent.run("Who?")).output == {"name": "ada"}
+    assert "$.name: 'Ada' does not match '^[a-z]+$'" in repr(seen[1])
+
+
+async def test_a_model_that_does_not_learn_gives_no_answer() -> None:
+    agent, _ = agent_answering({"name": "Ada"}, {})
+
+    with pytest.raises(UnexpectedModelBehavior):
+        await agent.run("Who?")

@@ -1,0 +1,109 @@
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage, ModelRequest
+from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.providers.vllm import VLLMProvider
+
+from mizzen_runtime.agent.spec import check_spec
+
+pytestmark = pytest.mark.anyio
+
+VLLM: Model = infer_model("vllm:x", provider_factory=lambda _: VLLMProvider(base_url="http://vllm/v1"))
+
+
+UNKNOWN_SETTING = "no model of the chain knows this setting"
+
+
+def instructions_in(messages: list[ModelMessage]) -> str | None:
+    return next(message.instructions for message in messages if isinstance(message, ModelRequest))
+
+
+def problems_of(**spec: Any) -> dict[str, str]:
+    return {problem.field: problem.message for problem in check_spec(spec, (VLLM,))}
+
+
+def test_a_whole_good_spec_has_no_problems() -> None:
+    assert (
+        problems_of(
+            model="test",
+            name="triage",
+            description="Sorts tickets",
+            instructions=["Be kind", "Be short"],
+            model_settings={"temperature": 0, "max_tokens": 100, "openai_reasoning_effort": "low"},
+            retries={"tools": 1, "output": 2},
+            end_strategy="early",
+            tool_timeout=5,
+            metadata={"team": "support"},
+            capabilities=["Thinking", {"Thinking": {"effort": "low"}}],
+        )
+        == {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"instructions": "Hello {{name}}"}, "spec.agent.instructions"),
+        ({"instructions": ["Hello", "{{name}}"]}, "spec.agent.instructions[1]"),
+        ({"instructions": "broken {{"}, "spec.agent.instructions"),
+        ({"description": "For {{team}}"}, "spec.agent.description"),
+    ],
+)
+def test_a_template_is_refused_because_nothing_can_fill_it(spec: dict[str, Any], field: str) -> None:
+    message = "holds a template `{{…}}` without values to fill it: the model would read nothing there"
+
+    assert problems_of(**spec) == {field: message}
+
+
+async def test_pydantic_ai_would_fill_a_template_with_nothing() -> None:
+    agent = Agent.from_spec({"instructions": "Hello {{name}}!"}, model=TestModel())
+
+    result = await agent.run("Hi")
+
+    assert instructions_in(result.all_messages()) == "Hello !"
+
+
+async def test_escaped_braces_reach_the_model_as_braces() -> None:
+    spec = {"instructions": r"Write \{{name}}"}
+    assert problems_of(**spec) == {}
+
+    result = await Agent.from_spec(spec, model=TestModel()).run("Hi")
+
+    assert instructions_in(result.all_messages()) == "Write {{name}}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"temprature": 1}, {"spec.agent.model_settings.temprature": UNKNOWN_SETTING}),
+        (
+            {"anthropic_thinking": {}},
+            {"spec.agent.model_settings.anthropic_thinking": UNKNOWN_SETTING},
+        ),
+        ({"temperature": "hot"}, {"spec.agent.model_settings.temperature": "input should be a valid number"}),
+        ({"max_tokens": 1.5}, {"spec.agent.model_settings.max_tokens": "input should be a valid integer"}),
+        (
+            {"tool_choice": "required"},
+            {"spec.agent.model_settings.tool_choice": "with 'required' at every step the agent can never answer"},
+        ),
+    ],
+)
+def test_model_settings_that_no_model_would_take_are_told(settings: dict[str, Any], expected: dict[str, str]) -> None:
+    assert problems_of(model_settings=settings) == expected
+
+
+def test_each_capability_that_is_refused_is_told() -> None:
+    problems = problems_of(capabilities=[{"Thinking": {"hard": 1}}, "Thinking", {"MCP": {"url": "http://mcp/"}}])
+
+    assert problems == {
+        "spec.agent.capabilities[0]": "pydantic-ai refuses it: Failed to instantiate capability 'Thinking': "
+        "Thinking.__init__() got an unexpected keyword argument 'hard'",
+        "spec.agent.capabilities[2]": "needs a package that is not installed in this image",
+    }
+
+
+def test_a_capability_that_is_not_allowed_is_told_once() -> None:
+    assert list(problems_of(capabilities=["LocalWorkspace"])) == ["spec.agent.capabilities"]
