@@ -45,8 +45,10 @@ class Harness:
         assert self.value("mizzen_requests_in_flight") == 0
 
 
-def hanging() -> FunctionModel:
+def hanging(asked: asyncio.Event | None = None) -> FunctionModel:
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if asked is not None:
+            asked.set()
         await asyncio.Event().wait()
         raise AssertionError("never")
 
@@ -79,24 +81,34 @@ async def test_a_stream_is_counted_when_it_ends() -> None:
     harness.assert_counted_once_as(Outcome.OK)
 
 
-async def test_the_deadline_ends_a_run_and_a_stream() -> None:
-    for streams in (False, True):
-        harness = Harness(hanging(), timeout=0.05)
+async def test_the_deadline_ends_a_run() -> None:
+    harness = Harness(hanging(), timeout=0.05)
+
+    with pytest.raises(RunError) as raised:
+        await harness.service.run(REQUEST)
+
+    assert raised.value.outcome is Outcome.DEADLINE_EXCEEDED
+    harness.assert_counted_once_as(Outcome.DEADLINE_EXCEEDED)
+
+
+async def test_the_deadline_ends_a_stream() -> None:
+    harness = Harness(hanging(), timeout=0.05)
+
+    async with aclosing(harness.service.stream(REQUEST)) as events:
+        assert await anext(events) == TextDelta("Once ")
         with pytest.raises(RunError) as raised:
-            if streams:
-                async with aclosing(harness.service.stream(REQUEST)) as events:
-                    assert [event async for event in events]
-            else:
-                await harness.service.run(REQUEST)
-        assert raised.value.outcome is Outcome.DEADLINE_EXCEEDED
-        harness.assert_counted_once_as(Outcome.DEADLINE_EXCEEDED)
+            await anext(events)
+
+    assert raised.value.outcome is Outcome.DEADLINE_EXCEEDED
+    harness.assert_counted_once_as(Outcome.DEADLINE_EXCEEDED)
 
 
 async def test_a_caller_who_gives_up_cancels_its_run() -> None:
-    harness = Harness(hanging())
+    asked = asyncio.Event()
+    harness = Harness(hanging(asked))
     task = asyncio.create_task(harness.service.run(REQUEST))
-    while not harness.in_flight.count:
-        await asyncio.sleep(0)
+    await asked.wait()
+    assert harness.in_flight.count == 1
 
     task.cancel()
 
