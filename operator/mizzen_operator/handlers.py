@@ -16,6 +16,7 @@ from mizzen_operator.kinds import WATCHED, Kind
 
 _ERROR_BACKOFFS = (1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 30, 30)
 """About three and a half minutes: an API server that comes back within that is never noticed outside."""
+_STOP_SECONDS = 2.0
 SERVER_SECONDS = 300
 """How long the API server lets a watch be open."""
 
@@ -41,15 +42,17 @@ class EventSource:
         self._sessions: list[WatchSession] = []
 
     async def run(self, on_started: Callable[[], None]) -> None:
-        """Watch until cancelled.
+        """Watch until cancelled, or until kopf gives up: a right or the CRD is gone, or the API server is for minutes.
+
+        The tasks are looked after here and not by `kopf.run_tasks`: when a watch has failed, that one waits for other
+        watches to end that wait for credentials which nobody gives any more; and it cancels every task of the process.
 
         Args:
             on_started: Called when kopf has taken the process's signals for itself: take them back here.
 
         Raises:
-            Exception: kopf gave up: a right was taken away, or the API server is broken for minutes.
+            Exception: Why kopf gave up.
         """
-        others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
             registry=self._registry(),
             settings=self._settings(),
@@ -57,12 +60,15 @@ class EventSource:
             namespaces=self._namespaces,
         )
         on_started()
-        await kopf.run_tasks(tasks, ignored=others)
-
-    async def disconnect(self) -> None:
-        """Drop the watches' connections, before `run` is cancelled: kopf leaves them to close by themselves."""
-        for session in self._sessions:
-            await session.drop()
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*ended)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+            for session in self._sessions:
+                await session.drop()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -77,7 +83,7 @@ class EventSource:
         """Give kopf a session of its own; it asks for another one when the API server no longer knows us."""
         watches = len(WATCHED) * max(1, len(self._namespaces))
         watch = self._connection.watch_session(limit=watches + 5, on_request=self._on_request)
-        self._sessions.append(watch)
+        self._sessions = [*(session for session in self._sessions if not session.is_closed()), watch]
         return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=watch.session)
 
     def _settings(self) -> kopf.OperatorSettings:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from mizzen_operator.backoff import Backoff
 from mizzen_operator.cache import Cache
 from mizzen_operator.cluster.connection import Connection, NoClusterError, connect
-from mizzen_operator.cluster.errors import ForbiddenError, NotFoundError, UnavailableError
+from mizzen_operator.cluster.errors import ForbiddenError, NotFoundError, UnauthorizedError, UnavailableError
 from mizzen_operator.cluster.gateway import KubernetesCluster
 from mizzen_operator.endpoints import Endpoints
 from mizzen_operator.handlers import EventSource
@@ -95,8 +95,6 @@ class Operator:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set.
 
-        kopf cancels every task that is younger than itself when it ends, so it is started last and ended first.
-
         Raises:
             CannotWorkError: The operator cannot do its work.
         """
@@ -113,7 +111,6 @@ class Operator:
             await self._until_stopped(stop)
         finally:
             await self._workers.stop(STOP_SECONDS)
-            await self._source.disconnect()
             await _cancelled(self._watching)
             await _cancelled(resync)
             await self._endpoints.stop()
@@ -128,6 +125,8 @@ class Operator:
                 _log.warning("the CRD agentdeployments.mizzen.dev is not installed; waiting for it (helm installs it)")
             except UnavailableError as error:
                 _log.warning("the API server does not answer: %s; trying again", error)
+            except UnauthorizedError as error:
+                raise CannotWorkError(f"the API server does not know us: {error}; is the token valid?") from error
             except ForbiddenError as error:
                 raise CannotWorkError(
                     f"a right is missing: {error}; give it by a role (the chart's has all)"

@@ -75,6 +75,10 @@ class WatchSession:
     session: aiohttp.ClientSession
     connector: aiohttp.TCPConnector
 
+    def is_closed(self) -> bool:
+        """Tell whether somebody has closed the session."""
+        return self.session.closed
+
     async def drop(self) -> None:
         """Close all connections at once: nobody waits for the API server's good-bye."""
         await self.connector.close(abort_ssl=True)

@@ -13,6 +13,10 @@ class ConflictError(ClusterError):
     """409: the object is another one than the caller thinks, or somebody else owns a field."""
 
 
+class UnauthorizedError(ClusterError):
+    """401: the API server does not accept our identity."""
+
+
 class ForbiddenError(ClusterError):
     """403: a right is missing, or admission (a quota, a policy) says no."""
 

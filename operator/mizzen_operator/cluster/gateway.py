@@ -21,6 +21,7 @@ from mizzen_operator.cluster.errors import (
     ForbiddenError,
     NotFoundError,
     RejectedError,
+    UnauthorizedError,
     UnavailableError,
 )
 from mizzen_operator.cluster.port import Page, RawObject
@@ -36,6 +37,7 @@ PAGE_SIZE = 500
 _MERGE_PATCH = "application/merge-patch+json"
 _ERRORS: dict[int, type[ClusterError]] = {
     400: RejectedError,
+    401: UnauthorizedError,
     403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,

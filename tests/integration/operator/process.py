@@ -22,7 +22,8 @@ class OperatorProcess:
         arguments = [argument for namespace in namespaces for argument in ("--namespace", namespace)]
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-W", "error", "-m", "mizzen_operator"),
+                # kopf leaves its watches' connections to close by themselves: that takes longer than the process.
+                *(sys.executable, "-W", "error", "-W", "ignore:unclosed:ResourceWarning", "-m", "mizzen_operator"),
                 *("--runtime-image", RUNTIME_IMAGE, "--port", "0", "--kubeconfig", str(kubeconfig), *arguments),
             ],
             stderr=subprocess.PIPE,

@@ -72,7 +72,8 @@ def test_an_invalid_spec_leaves_what_ran_before(
 def test_a_field_that_only_the_api_server_can_judge_is_told_in_its_words(
     api: ApiClient, namespace: Namespace, operator: OperatorProcess
 ) -> None:
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    terms: dict[str, Any] = {"nodeSelectorTerms": []}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
     namespace.apply(agent_deployment("hello", pod={"affinity": affinity}))
     message = namespace.wait_condition("hello", "Ready", "False", "InvalidSpec", seconds=10)
     assert message.startswith("Deployment hello was rejected: ")
@@ -154,7 +155,8 @@ def test_a_secret_that_a_variable_needs_is_told(
 def pause_image(cluster: DevCluster) -> str:
     """Give an image that every node has: the one that holds a pod's network."""
     images = json.loads(cluster.kubectl("get", "nodes", "-o", "json").stdout)["items"][0]["status"]["images"]
-    return next(name for image in images for name in image["names"] if "pause" in name and "@" not in name)
+    names: list[str] = [name for image in images for name in image["names"]]
+    return next(name for name in names if "pause" in name and "@" not in name)
 
 
 def test_a_pod_that_no_node_can_take_is_told(api: ApiClient, namespace: Namespace, operator: OperatorProcess) -> None:
