@@ -81,4 +81,4 @@ install_go() {
 install_packages
 install_python_packages
 install_go
-.venv/bin/python -m devcluster build "$@"
+.venv/bin/python -m devcluster build "$@" >/dev/null  # it says on standard error what it does
