@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 EXIT_REFUSED = 78
 """`EX_CONFIG` of sysexits.h: a restart does not help, somebody must act."""
+EXIT_FAILED = 70
+"""`EX_SOFTWARE`: a fault of the runtime itself or of a library."""
 _GC_THRESHOLDS = (20_000, 20, 50)
 """Collections are the largest avoidable cost of a request: fewer of them take 0.7 of the CPU at no memory."""
 _MANAGEMENT_GRACE_SECONDS = 1
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM.
 
     Returns:
-        The exit code: 0 after a drain, `EXIT_REFUSED` for a start that cannot succeed.
+        The exit code: 0 after a drain, `EXIT_REFUSED` for a start that cannot succeed, `EXIT_FAILED` for a fault.
     """
     options = parse_options(arguments)
     log.configure()
@@ -46,22 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             sockets.append(bind(options.host, port))
         except OSError as error:
-            return _refuse_port(options, f"{flag} {port}", error)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Process(options, *sockets).serve())
+            message = f"{options.host} cannot be listened on: {error.strerror}"
+            _report(options, f"{flag} {port}", message, "stop what listens there, or name another port")
+            return EXIT_REFUSED
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_Process(options, *sockets).serve())
+    except Exception as error:
+        logger.exception("the runtime failed")
+        problem = ("runtime", f"it failed with {type(error).__name__}", "the pod's log has the place where it did")
+        _report(options, *problem)
+        return EXIT_FAILED
 
 
-def _refuse_port(options: Options, field: str, error: OSError) -> int:
+def _report(options: Options, field: str, message: str, remedy: str) -> None:
     from mizzen_api.problems import Problem  # noqa: PLC0415 - pydantic would delay the first probe's answer
     from mizzen_runtime.start_failure import report_start_failure  # noqa: PLC0415 - as above
 
-    problem = Problem(
-        field=field,
-        message=f"{options.host} cannot be listened on: {error.strerror}",
-        remedy="stop what listens there, or name another port",
-    )
-    report_start_failure([problem], options.termination_log)
-    return EXIT_REFUSED
+    report_start_failure([Problem(field=field, message=message, remedy=remedy)], options.termination_log)
 
 
 class _Process:

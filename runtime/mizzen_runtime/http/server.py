@@ -99,9 +99,17 @@ class HttpServer:
         return int(self._bound.getsockname()[1])
 
     async def start(self) -> None:
-        """Begin to accept; returns when it does."""
+        """Begin to accept; returns when it does.
+
+        Raises:
+            OSError: The socket cannot be listened on.
+        """
         self._task = asyncio.create_task(self._server.serve(sockets=[self._bound]))
-        await self._server.accepting.wait()
+        accepting = asyncio.create_task(self._server.accepting.wait())
+        await asyncio.wait({accepting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        if not accepting.done():
+            accepting.cancel()
+            await self._task  # raises what kept it from accepting
 
     async def stop(self) -> None:
         """Accept no more, let running requests end within the grace, then close what is left."""

@@ -6,7 +6,6 @@ first event is an ordinary answer with its HTTP status.
 """
 
 import asyncio
-import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -157,8 +156,9 @@ class RunEndpoint:
                 except RunError as error:
                     await _send_event(send, b"error", problem_of(error, request.id).to_json())
                 await send({"type": "http.response.body", "body": b""})
-        except TimeoutError as error:
-            raise ClientGone from error
+        except TimeoutError:
+            # uvicorn closes the connection of an answer that is left incomplete.
+            log.warning("the client read too slowly, its connection is closed", extra={"request_id": request.id})
 
     async def _send_event(self, send: Send, event: StreamEvent) -> None:
         if isinstance(event, TextDelta):
@@ -172,7 +172,7 @@ class RunEndpoint:
                 "id": result.id,
                 "output": result.output,
                 "revision": self._settings.revision,
-                "usage": dataclasses.asdict(result.usage),
+                "usage": result.usage,  # to_json writes a dataclass as an object
                 "timing": {"total_seconds": round(result.seconds, 6)},
             }
         )

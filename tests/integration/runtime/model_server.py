@@ -137,6 +137,15 @@ def pauses_after_first_word(text: str) -> Behaviour:
     return behave
 
 
+def floods(exchange: Exchange) -> None:
+    """Stream 30 MB, more than the buffers on the way hold."""
+    exchange.begin_stream()
+    for _ in range(300):
+        exchange.send_chunk({"role": "assistant", "content": "x" * 100_000})
+    exchange.send_chunk({}, "stop")
+    exchange.end_stream()
+
+
 def fails(status: int, message: str = "SECRET-TEXT of the provider", **headers: str) -> Behaviour:
     """Answer with an error of OpenAI's shape."""
     content = json.dumps({"error": {"message": message, "type": "server_error", "code": "scripted"}}).encode()

@@ -47,3 +47,14 @@ def test_a_client_that_leaves_while_it_sends_is_counted_and_forgotten(start: Sta
 
     until(lambda: sum(map(runtime.outcome, ("ok", "cancelled"))) == 2, "both requests are counted")
     assert runtime.metric("mizzen_requests_in_flight") == 0
+
+
+def test_a_client_that_does_not_read_is_cut_off(start: Start, model_server: ModelServer) -> None:
+    model_server.will(model.floods)
+    runtime = start(config_of(scripted(model_server)), "--request-timeout", "1")
+
+    with runtime.open_run({"input": "Hello", "stream": True}):
+        runtime.wait_logged("the client read too slowly, its connection is closed")
+        until(lambda: runtime.outcome("cancelled") == 1, "the request is counted as cancelled")
+
+    assert runtime.metric("mizzen_requests_in_flight") == 0

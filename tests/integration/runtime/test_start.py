@@ -215,6 +215,18 @@ def test_a_port_that_is_taken_is_told(start: Start) -> None:
     }
 
 
+def test_a_fault_of_a_library_is_told_without_its_text(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "psutil.py").write_text("raise RuntimeError('SECRET')")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    runtime = start(config_of(), PYTHONPATH=path)
+
+    assert runtime.exit_code() == 70
+    (problem,) = json.loads(runtime.termination_log.read_text())["problems"]
+    assert problem["message"] == "it failed with RuntimeError"
+    assert "psutil.py:1" in runtime.wait_logged("the runtime failed")["error"][0]
+    assert "SECRET" not in runtime.log_text()
+
+
 def test_every_log_line_is_json_and_says_whose_it_is(start: Start) -> None:
     runtime = start(config_of())
     line = runtime.wait_logged("serving")
