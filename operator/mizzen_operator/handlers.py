@@ -16,7 +16,7 @@ from mizzen_operator.kinds import WATCHED, Kind
 
 _ERROR_BACKOFFS = (1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 30, 30)
 """About three and a half minutes: an API server that comes back within that is never noticed outside."""
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 1.0
 SERVER_SECONDS = 300
 """How long the API server lets a watch be open."""
 
@@ -53,20 +53,21 @@ class EventSource:
         Raises:
             Exception: Why kopf gave up.
         """
-        tasks = await kopf.spawn_tasks(
-            registry=self._registry(),
-            settings=self._settings(),
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-        )
-        on_started()
+        others = asyncio.all_tasks()
         try:
+            tasks = await kopf.spawn_tasks(
+                registry=self._registry(),
+                settings=self._settings(),
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+            )
+            on_started()
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*ended)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+            # kopf's streams stumble over being closed between two requests; that is nobody's concern any more.
+            asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+            await _cancel(asyncio.all_tasks() - others)  # kopf's tasks, and what they started and would leave behind
             for session in self._sessions:
                 await session.drop()
 
@@ -103,6 +104,14 @@ class EventSource:
             if kind.selector is not None:
                 settings.watching.label_selectors[_names(kind)] = kind.selector
         return settings
+
+
+async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and give them a moment: after a failure, some of kopf's never end."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_STOP_SECONDS)
 
 
 def _names(kind: Kind) -> Callable[[kopf.Resource], bool]:

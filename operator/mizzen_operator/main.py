@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import signal
 import socket
@@ -43,6 +44,10 @@ class CannotWorkError(Exception):
     """The operator cannot do its work, and no waiting helps; the message says what to do."""
 
 
+class WatchesEndedError(CannotWorkError):
+    """kopf gave up."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator until SIGTERM or SIGINT. Returns the process's exit status."""
     settings = parse_settings(arguments)
@@ -60,7 +65,14 @@ async def _run(settings: Settings) -> None:
     _stop_on_signals(stop)
     connection = await connect(settings.kubeconfig)
     async with connection.api_client() as client:
-        await Operator(settings, connection, KubernetesCluster(client)).run(stop)
+        try:
+            await Operator(settings, connection, KubernetesCluster(client)).run(stop)
+        except WatchesEndedError as error:
+            # kopf's other watches now wait for credentials that nobody gives any more, and cannot be cancelled: an
+            # orderly end would wait for them for ever.
+            _log.error("%s", error)
+            logging.shutdown()
+            os._exit(1)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -141,7 +153,7 @@ class Operator:
         """Wait for `stop`.
 
         Raises:
-            CannotWorkError: The watches ended by themselves.
+            WatchesEndedError: The watches ended by themselves.
         """
         if self._watching is None:
             raise RuntimeError("the watches are not started")
@@ -151,7 +163,7 @@ class Operator:
             return
         stopped.cancel()
         error = self._watching.exception() if not self._watching.cancelled() else None
-        raise CannotWorkError(
+        raise WatchesEndedError(
             f"the watches have ended: {error}; is a right missing (the chart's role has all), or the CRD?"
         ) from error
 

@@ -170,6 +170,7 @@ class Reconciler:
             generation=stored.generation,
             replicas=stored.replicas,
             revision=desired.revision if desired else None,
+            stable_revision=stored.status.stable_revision,
             failure=failure,
             rollout=deployment.rollout if deployment is not None and ours else None,
             pods=observed.pods,

@@ -22,6 +22,8 @@ class Situation:
     """Pods asked for."""
     revision: str | None
     """Revision desired; None if the resource cannot be built."""
+    stable_revision: str | None
+    """Revision that was last rolled out fully, as the status says so far."""
     failure: ReconcileError | None
     """What kept the desired objects from being applied."""
     rollout: Rollout | None
@@ -126,8 +128,10 @@ def _progressing(situation: Situation, trouble: Trouble | None) -> Verdict:
 def _unfinished(situation: Situation) -> Reason:
     """Tell a rollout that goes on from one that was complete until its pods stopped being ready."""
     pods = situation.revision_pods()
+    was_complete = situation.revision is not None and situation.revision == situation.stable_revision
     all_started = len(pods) >= situation.replicas > 0 and all(pod.started for pod in pods)
-    return Reason.NO_POD_READY if all_started and not any(pod.ready for pod in pods) else Reason.ROLLING_OUT
+    nobody_serves = was_complete and all_started and not any(pod.ready for pod in pods)
+    return Reason.NO_POD_READY if nobody_serves else Reason.ROLLING_OUT
 
 
 def _config_resolved(situation: Situation, trouble: Trouble | None) -> Verdict:

@@ -65,7 +65,7 @@ def test_it_ends_when_the_crd_goes_away(cluster: DevCluster, namespace: Namespac
         assert operator.exit_status(seconds=60) == 1
     finally:
         install_crd(cluster)
-    assert operator.messages()[-2].startswith("the watches have ended: ")
+    assert operator.messages()[-1].startswith("the watches have ended: 404 page not found")
 
 
 def test_without_a_cluster_it_says_where_it_looked(tmp_path: Path) -> None:
