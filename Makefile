@@ -13,7 +13,7 @@ setup:  ## Install all that the other targets need; does nothing when it is ther
 	@./setup.sh
 
 demo: setup  ## A cluster, the operator, an agent, and an answer from it
-	@$(PYTHON) -m demo $(if $(CONTEXT),--context $(CONTEXT) --registry $(REGISTRY))
+	@$(PYTHON) -m demo $(if $(NAME),--name $(NAME)) $(if $(CONTEXT),--context $(CONTEXT) --registry $(REGISTRY))
 
 test: lint  ## Every check and test, at small size
 	@$(PYTHON) -m devcluster build --with prometheus
