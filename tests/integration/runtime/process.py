@@ -143,7 +143,10 @@ class RuntimeProcess:
     def open_run(self, body: Json) -> socket.socket:
         """Send `POST /v1/run` and leave the answer unread."""
         content = json.dumps(body).encode()
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.settimeout(60)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # what is left unread soon blocks its sender
+        connection.connect(("127.0.0.1", self.port))
         head = f"POST /v1/run HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
         connection.sendall(f"{head}\r\n\r\n".encode() + content)
         return connection
