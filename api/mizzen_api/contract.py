@@ -68,21 +68,28 @@ class RuntimeConfig(ApiModel):
     """The chain in order of preference; empty where `agent.model` names the model."""
 
 
+FailureKind = Literal["Configuration", "Fault"]
+
+
 class StartFailure(ApiModel):
     """A runtime's last words when it cannot start: JSON in the container's termination message."""
 
     contract_version: Literal[1] = CONTRACT_VERSION
     """Version of this very shape."""
+    kind: FailureKind = "Configuration"
+    """Configuration: the author of the resource can mend it. Fault: the runtime or a library of its image failed."""
     problems: tuple[Problem, ...]
     """Everything that is wrong."""
     omitted: int = 0
     """How many further problems did not fit; the pod's log has them."""
 
 
-def fit_start_failure(problems: tuple[Problem, ...], limit: int = TERMINATION_LOG_BYTES) -> str:
+def fit_start_failure(
+    problems: tuple[Problem, ...], *, kind: FailureKind = "Configuration", limit: int = TERMINATION_LOG_BYTES
+) -> str:
     """Give a `StartFailure` as JSON of at most `limit` bytes, with as many of the problems as fit."""
     for kept in range(len(problems), -1, -1):
-        text = StartFailure(problems=problems[:kept], omitted=len(problems) - kept).model_dump_json()
+        text = StartFailure(kind=kind, problems=problems[:kept], omitted=len(problems) - kept).model_dump_json()
         if len(text.encode()) <= limit:
             return text
     raise ValueError(f"{limit} bytes cannot hold even an empty report")
