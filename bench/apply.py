@@ -1,7 +1,7 @@
 """From `kubectl apply` to Ready and to the first answer through the Service, and a deleted child's way back.
 
-Needs a cluster with the operator in it: `make demo` leaves one. The agent answers without a model, so that the path is
-measured and not a model's speed.
+The agent answers without a model, so that the path is measured and not a model's speed. The cluster is the demo's; it is
+started, and the operator installed, if need be.
 """
 
 import argparse
@@ -13,9 +13,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from demo.installation import create_namespace
+from demo.installation import create_namespace, install_operator
 from devcluster import DevCluster
 from devcluster.api import ApiClient
+from images.build import build
 
 NAMESPACE = "bench"
 AGENT = "apply"
@@ -86,6 +87,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10, help="how many times (default: %(default)s)")
     options = parser.parse_args()
     cluster = DevCluster(options.name)
+    cluster.up()
+    images = {name: cluster.load(reference) for name, reference in build(("operator", "runtime")).items()}
+    install_operator(cluster, images)
     create_namespace(cluster, NAMESPACE)
     api = ApiClient(cluster.kubeconfig)
     measure(cluster, api)  # warms the node: the image's files are read from the disk once
@@ -103,7 +107,7 @@ def main() -> None:
     print_row("kubectl apply to the first answer", answered)
     for kind, values in back.items():
         print_row(f"{kind} deleted by hand, back", values)
-    cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    cluster.kubectl("delete", "namespace", NAMESPACE)
 
 
 def print_row(title: str, values: Sequence[float]) -> None:

@@ -4,18 +4,30 @@ import argparse
 import json
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from demo.forward import forwarded
-from demo.installation import SAMPLES, apply_model_server, create_namespace, describe_failure, install_operator
+from demo.installation import (
+    OPERATOR_NAMESPACE,
+    RELEASE,
+    SAMPLES,
+    apply_model_server,
+    create_namespace,
+    describe_failure,
+    install_operator,
+)
 from devcluster import Cluster, CommandFailedError, DevCluster, DevClusterError, resolve
 from images.build import build
+from images.process import ImageError
 
+DEFAULT_NAME = "mizzen"
 NAMESPACE = "demo"
 AGENT = "hello"
 QUESTION = "What is the capital of France?"
+ANSWER_SECONDS = 60
 IMAGES = ("operator", "runtime", "model-server")
 
 Result = TypeVar("Result")
@@ -43,8 +55,8 @@ def main() -> int:
     options = _options()
     try:
         cluster = resolve(options.context, options.registry, options.name)
-        _show(cluster, options.name, Steps(6 if isinstance(cluster, DevCluster) else 5))
-    except DevClusterError as error:
+        _show(cluster, Steps(6 if isinstance(cluster, DevCluster) else 5))
+    except (DevClusterError, ImageError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     return 0
@@ -52,16 +64,18 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("--name", default="mizzen", help="name of the cluster on this machine (default: %(default)s)")
+    parser.add_argument(
+        "--name", default=DEFAULT_NAME, help="name of the cluster on this machine (default: %(default)s)"
+    )
     parser.add_argument("--context", help="use this context of the kubeconfig instead of a cluster on this machine")
     parser.add_argument("--registry", help="with --context: where to push the images, such as registry.example/team")
     return parser.parse_args()
 
 
-def _show(cluster: Cluster, name: str, steps: Steps) -> None:
+def _show(cluster: Cluster, steps: Steps) -> None:
     begun = time.monotonic()
     if isinstance(cluster, DevCluster):
-        steps.run(f"Kubernetes on this machine, named {name!r}", cluster.up)
+        steps.run(f"Kubernetes on this machine, named {cluster.name!r}", cluster.up)
     references = steps.run("Images: operator, runtime, model server", lambda: build(IMAGES))
     images = steps.run(
         "Images into the cluster", lambda: {image: cluster.load(reference) for image, reference in references.items()}
@@ -90,9 +104,14 @@ def _ask(cluster: Cluster) -> dict[str, Any]:
         body = json.dumps({"input": QUESTION}).encode()
         request = urllib.request.Request(f"{address}/v1/run", body, {"Content-Type": "application/json"})  # noqa: S310 - an address of loopback
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60) as response:
-            answer: dict[str, Any] = json.loads(response.read())
-            return answer
+        try:
+            with opener.open(request, timeout=ANSWER_SECONDS) as response:
+                answer: dict[str, Any] = json.loads(response.read())
+        except urllib.error.HTTPError as error:
+            raise DevClusterError(f"the agent answered {error.code}: {error.read().decode()}") from error
+        except OSError as error:
+            raise DevClusterError(f"the agent did not answer within {ANSWER_SECONDS} s: {error}") from error
+    return answer
 
 
 def _tell(cluster: Cluster, answer: dict[str, Any], seconds: float) -> None:
@@ -113,7 +132,17 @@ Done in {seconds:.0f} s. The cluster stays up. Play on:
   k port-forward service/{AGENT} 8080:80 &
   curl -s localhost:8080/v1/run -H 'Content-Type: application/json' -d '{{"input": "{QUESTION}"}}'
 
-Stop and remove everything: make clean""")
+Stop and remove everything: {_clean_command(cluster)}""")
+
+
+def _clean_command(cluster: Cluster) -> str:
+    if isinstance(cluster, DevCluster):
+        return "make clean" if cluster.name == DEFAULT_NAME else f"make clean NAME={cluster.name}"
+    run = f"--kubeconfig {cluster.kubeconfig}"
+    return (
+        f"kubectl {run} delete namespace {NAMESPACE} && helm {run} uninstall {RELEASE} -n {OPERATOR_NAMESPACE} "
+        f"&& kubectl {run} delete crd agentdeployments.mizzen.dev"
+    )
 
 
 if __name__ == "__main__":
