@@ -1,7 +1,7 @@
 """From `kubectl apply` to Ready and to the first answer through the Service, and a deleted child's way back.
 
-The agent answers without a model, so that the path is measured and not a model's speed. The cluster is the demo's; it is
-started, and the operator installed, if need be.
+The agent answers without a model, so that the path is measured and not a model's speed. The cluster is the demo's; it
+is started, and the operator installed, if need be.
 """
 
 import argparse
