@@ -22,6 +22,7 @@ from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.options import Options, parse_options
 
 if TYPE_CHECKING:
+    from mizzen_api.contract import FailureKind
     from mizzen_runtime.wiring import Runtime
 
 EXIT_REFUSED = 78
@@ -49,23 +50,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sockets.append(bind(options.host, port))
         except OSError as error:
             message = f"{options.host} cannot be listened on: {error.strerror}"
-            _report(options, f"{flag} {port}", message, "stop what listens there, or name another port")
+            _report(
+                options, "Configuration", f"{flag} {port}", message, "stop what listens there, or name another port"
+            )
             return EXIT_REFUSED
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_Process(options, *sockets).serve())
     except Exception as error:
         logger.exception("the runtime failed")
-        problem = ("runtime", f"it failed with {type(error).__name__}", "the pod's log has the place where it did")
-        _report(options, *problem)
+        message = f"it failed with {type(error).__name__}"
+        _report(options, "Fault", "runtime", message, "the pod's log has the place where it did")
         return EXIT_FAILED
 
 
-def _report(options: Options, field: str, message: str, remedy: str) -> None:
+def _report(options: Options, kind: "FailureKind", field: str, message: str, remedy: str) -> None:
     from mizzen_api.problems import Problem  # noqa: PLC0415 - pydantic would delay the first probe's answer
     from mizzen_runtime.start_failure import report_start_failure  # noqa: PLC0415 - as above
 
-    report_start_failure([Problem(field=field, message=message, remedy=remedy)], options.termination_log)
+    report_start_failure([Problem(field=field, message=message, remedy=remedy)], options.termination_log, kind=kind)
 
 
 class _Process:

@@ -15,7 +15,7 @@ REFUSED = 78
 def problems_of(runtime: RuntimeProcess) -> list[Json]:
     assert runtime.exit_code() == REFUSED, runtime.log_text()
     failure = json.loads(runtime.termination_log.read_text())
-    assert failure["contractVersion"] == 1
+    assert (failure["contractVersion"], failure["kind"]) == (1, "Configuration")
     problems: list[Json] = failure["problems"]
     logged = [(line["field"], line["remedy"]) for line in runtime.log() if line["level"] == "error"]
     assert logged == [(problem["field"], problem["remedy"]) for problem in problems]
@@ -215,13 +215,15 @@ def test_a_port_that_is_taken_is_told(start: Start) -> None:
     }
 
 
-def test_a_fault_of_a_library_is_told_without_its_text(start: Start, tmp_path: Path) -> None:
+def test_a_fault_of_a_library_is_told_as_a_fault_and_without_its_text(start: Start, tmp_path: Path) -> None:
     (tmp_path / "psutil.py").write_text("raise RuntimeError('SECRET')")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     runtime = start(config_of(), PYTHONPATH=path)
 
     assert runtime.exit_code() == 70
-    (problem,) = json.loads(runtime.termination_log.read_text())["problems"]
+    failure = json.loads(runtime.termination_log.read_text())
+    assert failure["kind"] == "Fault"
+    (problem,) = failure["problems"]
     assert problem["message"] == "it failed with RuntimeError"
     assert "psutil.py:1" in runtime.wait_logged("the runtime failed")["error"][0]
     assert "SECRET" not in runtime.log_text()
