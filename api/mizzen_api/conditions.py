@@ -41,6 +41,7 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused"
     UNSCHEDULABLE = "Unschedulable"
     NAME_CONFLICT = "NameConflict"
+    WRITE_FAILED = "WriteFailed"
 
 
 SENTENCES: dict[Reason, str] = {
@@ -59,6 +60,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.POD_REFUSED: "The cluster refuses to create the pods.",
     Reason.UNSCHEDULABLE: "No node can take the pod.",
     Reason.NAME_CONFLICT: "An object that is not ours has a name that the agent needs.",
+    Reason.WRITE_FAILED: "The API server did not take a change; the operator goes on trying.",
 }
 
 

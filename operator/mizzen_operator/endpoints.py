@@ -1,4 +1,4 @@
-"""`/healthz` and `/metrics`."""
+"""`/healthz` (liveness), `/readyz` (all that is there has been listed) and `/metrics`."""
 
 import socket
 
@@ -25,6 +25,7 @@ class Endpoints:
         """
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -39,6 +40,10 @@ class Endpoints:
 
     async def _healthz(self, _: web.Request) -> web.Response:
         problems = self._health.problems()
+        return web.Response(status=503 if problems else 200, text="\n".join(problems) or "ok")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        problems = self._health.problems() if self._health.is_started else ["waiting for the API server or the CRD"]
         return web.Response(status=503 if problems else 200, text="\n".join(problems) or "ok")
 
     async def _metrics(self, _: web.Request) -> web.Response:

@@ -14,6 +14,14 @@ class ReconcileError(Exception):
         """What they say to people, with the remedy."""
 
 
+class TryAgainError(ReconcileError):
+    """A call failed in a way that may pass: back off, and not less than `retry_after` seconds."""
+
+    def __init__(self, reason: Reason, message: str, retry_after: float | None) -> None:
+        super().__init__(reason, message)
+        self.retry_after = retry_after
+
+
 class UserMustActError(ReconcileError):
     """Only a change of the resource helps, and that brings an event: no retry."""
 

@@ -51,15 +51,16 @@ class Health:
         self._workers = workers
         self._watches = watches
         self._is_watching = is_watching
-        self._started = False
+        self.is_started = False
+        """Whether everything was listed and the work has begun."""
 
     def started(self) -> None:
         """From now on everything must be alive; before, the operator may be waiting for the CRD."""
-        self._started = True
+        self.is_started = True
 
     def problems(self) -> list[str]:
         """Give what is wrong, in words; empty if all is well."""
-        if not self._started:
+        if not self.is_started:
             return []
         problems = []
         if not self._is_watching():

@@ -111,7 +111,7 @@ class Operator:
             CannotWorkError: The operator cannot do its work.
         """
         port = await self._endpoints.start(self._settings.port)
-        _log.info("serving /healthz and /metrics on port %d", port)
+        _log.info("serving /healthz, /readyz and /metrics on port %d", port)
         resync = None
         try:
             if not await self._fill(stop):

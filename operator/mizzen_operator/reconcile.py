@@ -12,10 +12,17 @@ from datetime import UTC, datetime
 from mizzen_api.agentdeployment import AgentDeployment, AgentDeploymentStatus
 from mizzen_api.conditions import Reason
 from mizzen_operator.cache import Cache, Observed
-from mizzen_operator.cluster.errors import ClusterError, ConflictError, ForbiddenError, NotFoundError, RejectedError
+from mizzen_operator.cluster.errors import (
+    ClusterError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+)
 from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.desired import Desired, InvalidSpecError, build_desired
-from mizzen_operator.errors import ReconcileError, UserMustActError, WaitForError
+from mizzen_operator.errors import ReconcileError, TryAgainError, UserMustActError, WaitForError
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind, kind_named
 from mizzen_operator.plan import Action, Create, Delete, Update, conflicts, is_left_over, plan
@@ -152,7 +159,11 @@ class Reconciler:
                 "operator the right.)",
                 REFUSED_SECONDS,
             ) from error
-        raise error
+        raise TryAgainError(
+            Reason.WRITE_FAILED,
+            f"{kind.kind_name} {name} could not be written: {error} (The operator goes on trying.)",
+            error.retry_after if isinstance(error, UnavailableError) else None,
+        ) from error
 
     async def _report(
         self,

@@ -17,7 +17,7 @@ class Settings:
     namespaces: tuple[str, ...]
     """Where to work; everywhere if it is empty."""
     port: int
-    """Where `/healthz` and `/metrics` are served; 0 takes a free one."""
+    """Where `/healthz`, `/readyz` and `/metrics` are served; 0 takes a free one."""
     log_level: str
     """One of `LOG_LEVELS`."""
     kubeconfig: Path | None
@@ -39,7 +39,7 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         metavar="NAME",
         help="work in this namespace only; may be repeated (default: all)",
     )
-    parser.add_argument("--port", type=int, default=8080, help="for /healthz and /metrics (default: 8080)")
+    parser.add_argument("--port", type=int, default=8080, help="for /healthz, /readyz and /metrics (default: 8080)")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="(default: info)")
     parser.add_argument(
         "--kubeconfig", type=Path, metavar="FILE", help="(default: the pod's service account, or KUBECONFIG)"

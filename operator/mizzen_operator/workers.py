@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from prometheus_client import CollectorRegistry, Counter
 
 from mizzen_operator.cluster.errors import ClusterError, UnavailableError
-from mizzen_operator.errors import UserMustActError, WaitForError
+from mizzen_operator.errors import TryAgainError, UserMustActError, WaitForError
 from mizzen_operator.keys import Key
 from mizzen_operator.workqueue import WorkQueue
 
@@ -72,8 +72,8 @@ class Workers:
             self._queue.add_after(key, error.seconds)
             _log.info("%s: %s; looking again in %g s", key, error, error.seconds)
             return "wait"
-        except (ClusterError, TimeoutError) as error:
-            asked = error.retry_after if isinstance(error, UnavailableError) else None
+        except (ClusterError, TryAgainError, TimeoutError) as error:
+            asked = error.retry_after if isinstance(error, UnavailableError | TryAgainError) else None
             delay = self._queue.retry(key, at_least=asked or 0.0)
             _log.warning("%s: %s; trying again in %.2f s", key, str(error) or type(error).__name__, delay)
             return "error"

@@ -46,6 +46,9 @@ _ERRORS: dict[int, type[ClusterError]] = {
     422: RejectedError,
 }
 
+_REJECTIONS = ("failed to create typed patch object", "failed to convert new object")
+"""How an apply tells, by 500, that a field is unknown, of a wrong type or cannot be read."""
+
 
 class KubernetesCluster:
     """See `Cluster`."""
@@ -149,8 +152,8 @@ def _translated(error: DynamicApiError) -> ClusterError:
     causes = (status.get("details") or {}).get("causes") or ()
     if any(cause.get("field") == "metadata.uid" for cause in causes):
         return ConflictError(message)  # an apply tells so, by 422, that the object was replaced by another
-    if message.startswith("failed to create typed patch object"):
-        return RejectedError(message)  # an apply tells so, by 500, that a field is unknown or of a wrong type
+    if message.startswith(_REJECTIONS):
+        return RejectedError(message)
     if error.status in _ERRORS:
         return _ERRORS[error.status](message)
     wait = (error.headers or {}).get("Retry-After", "")

@@ -37,7 +37,15 @@ def _observed(situation: Situation, before: AgentDeploymentStatus, now: str) -> 
         observed_generation=situation.generation,
         conditions=conditions(judge(situation), before.conditions, situation.generation, now),
         stable_revision=situation.revision if rolled_out else before.stable_revision,
-        candidate_revision=None if rolled_out else situation.revision,
+        candidate_revision=_candidate(situation, before),
         replicas=rollout.replicas if rollout else 0,
         ready_replicas=rollout.ready if rollout else 0,
     )
+
+
+def _candidate(situation: Situation, before: AgentDeploymentStatus) -> str | None:
+    """Give the revision that is being rolled out: the Deployment has it, and it was not complete before."""
+    rollout = situation.rollout
+    deployed = rollout is not None and rollout.revision == situation.revision
+    known = situation.is_rolled_out() or situation.revision == before.stable_revision
+    return situation.revision if deployed and not known else None

@@ -60,18 +60,24 @@ def find_trouble(pods: Iterable[PodRecord], rollout: Rollout | None) -> Trouble 
     if troubles:
         return min(troubles, key=lambda trouble: (_ORDER.index(trouble.reason), trouble.message))
     if rollout is not None and rollout.refusal is not None:
-        return Trouble(Reason.POD_REFUSED, f"{_without_pod_name(rollout.refusal)} {_REFUSED_REMEDY}")
+        return Trouble(Reason.POD_REFUSED, f"{_without_pod_name(rollout.refusal)} {_refused_remedy(rollout.refusal)}")
     return None
 
 
-_REFUSED_REMEDY = "(Raise the quota or loosen the policy, or ask for less in spec.pod.resources and spec.replicas.)"
+def _refused_remedy(refusal: str) -> str:
+    if "exceeded quota" in refusal:
+        return "(Raise the quota, or ask for less in spec.pod.resources and spec.replicas.)"
+    if "serviceaccount" in refusal:
+        return "(Create the service account, or correct spec.pod.serviceAccountName.)"
+    return "(Correct spec.pod, or have the policy of the cluster or the namespace loosened.)"
 
 
 def _pod_trouble(pod: PodRecord) -> Trouble | None:
     if pod.started:
         return None
     if pod.ended is not None and (failure := _start_failure(pod.ended.message)) is not None:
-        return Trouble(Reason.CONFIG_INVALID, _start_failure_text(failure))
+        reason = Reason.CONFIG_INVALID if failure.kind == "Configuration" else Reason.POD_FAILING
+        return Trouble(reason, _start_failure_text(failure))
     if pod.waiting is not None and (trouble := _waiting_trouble(pod.waiting)) is not None:
         return trouble
     if pod.ended is not None:
@@ -140,7 +146,8 @@ def _ended_text(ended: Ended) -> str:
 
 
 def _shortened(message: str) -> str:
-    text = " ".join(message.split())
+    # A failed connection names the port that it came from, another one at each attempt: `10.0.0.2:54817->10.0.0.1:53`.
+    text = re.sub(r"\S+:\d+->", "", " ".join(message.split()))
     return text if len(text) <= _MESSAGE_LENGTH else f"{text[:_MESSAGE_LENGTH]}…"
 
 

@@ -239,3 +239,17 @@ def test_the_selector_finds_the_pods() -> None:
     assert status_of(situation(), AgentDeploymentStatus(), NOON).selector == (
         "app.kubernetes.io/name=mizzen-agent,app.kubernetes.io/instance=hello,app.kubernetes.io/managed-by=mizzen-operator"
     )
+
+
+def test_a_revision_that_no_deployment_has_taken_is_no_candidate() -> None:
+    refused = situation(
+        failure=WaitForError(Reason.NAME_CONFLICT, "Service triage is there already", 30.0), rollout=None
+    )
+    status = status_of(refused, AgentDeploymentStatus(), NOON)
+    assert status.candidate_revision is None
+
+
+def test_pods_that_are_added_to_a_complete_revision_are_no_rollout_of_it() -> None:
+    scaling = situation(replicas=3, rollout=rollout(replicas=3, updated=3))
+    status = status_of(scaling, AgentDeploymentStatus(stable_revision="new"), NOON)
+    assert (status.stable_revision, status.candidate_revision) == ("new", None)

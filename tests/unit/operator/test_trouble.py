@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mizzen_api.conditions import Reason
-from mizzen_api.contract import fit_start_failure
+from mizzen_api.contract import StartFailure, fit_start_failure
 from mizzen_api.problems import Problem
 from mizzen_operator.records import Rollout
 from mizzen_operator.status.trouble import Trouble, find_trouble
@@ -176,3 +176,44 @@ def test_a_refusal_is_told_without_the_name_that_changes_with_each_attempt() -> 
     assert first == second
     assert first is not None
     assert first.message.startswith("Pods: forbidden: exceeded quota: none, requested: pods=1 (Raise the quota")
+
+
+def test_a_fault_of_the_runtime_is_not_called_a_wrong_configuration() -> None:
+    fault = StartFailure(kind="Fault", problems=PROBLEMS[:1]).model_dump_json()
+    trouble = trouble_of(ended(fault))
+    assert trouble is not None
+    assert trouble.reason is Reason.POD_FAILING
+
+
+def test_a_failed_pull_says_the_same_whatever_port_it_came_from() -> None:
+    told = {
+        trouble_of(waiting("ErrImagePull", f"lookup registry.example: read udp 10.0.0.2:{port}->10.0.0.1:53: refused"))
+        for port in (54817, 54818)
+    }
+    assert len(told) == 1
+    assert "read udp 10.0.0.1:53: refused" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "remedy"),
+    [
+        ('pods "x-1" is forbidden: exceeded quota: small, requested: pods=1', "Raise the quota"),
+        ('pods "x-1" is forbidden: error looking up service account a/b: serviceaccount "b" not found', "Create the"),
+        ('pods "x-1" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true', "Correct spec.pod"),
+    ],
+)
+def test_a_refused_pod_is_told_with_the_remedy_that_fits(refusal: str, remedy: str) -> None:
+    rollout = Rollout(
+        generation=1,
+        observed_generation=1,
+        revision="r",
+        replicas=0,
+        updated=0,
+        ready=0,
+        available=0,
+        refusal=refusal,
+    )
+    trouble = find_trouble([], rollout)
+    assert trouble is not None
+    assert trouble.reason is Reason.POD_REFUSED
+    assert f"({remedy}" in trouble.message
