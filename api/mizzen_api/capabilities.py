@@ -43,6 +43,8 @@ def capability_problem(entry: str | dict[str, Any]) -> str | None:
     """
     if isinstance(entry, dict) and set(entry) == {"name", "arguments"} and isinstance(entry["name"], str):
         name, arguments = entry["name"], entry["arguments"]
+        if not isinstance(arguments, dict | list | None):
+            return f"the arguments of capability {name!r} must be an object or a list"
     elif isinstance(entry, dict):
         if len(entry) != 1:
             return f"a capability is a name or one `name: arguments` pair, this has the keys {sorted(entry)}"

@@ -1,10 +1,14 @@
 """What is wrong with a configuration, told so that the reader can mend it."""
 
+import re
 from collections.abc import Iterable
 
 from pydantic import ValidationError
 
 from mizzen_api.base import ApiModel
+
+MAX_SHOWN = 100
+"""Characters of a value, or of a field's name, that a problem repeats."""
 
 
 class Problem(ApiModel):
@@ -27,14 +31,22 @@ def join_problems(problems: Iterable[Problem]) -> str:
     return ". ".join(str(problem) for problem in problems)
 
 
+def shortened(text: str, length: int) -> str:
+    """Give a text of at most `length` characters, with an ellipsis where something was cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def path_of(location: Iterable[str | int], root: str = "") -> str:
-    """Give a pydantic error location as a field path: `("models", 0, "apiKey")` is `models[0].apiKey`."""
+    """Give a pydantic error location as a field path: `("models", 0, "apiKey")` is `models[0].apiKey`.
+
+    A part in angle brackets names a member of a union (see `tagged`), which is none of the reader's business.
+    """
     path = root
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        else:
-            path += f".{part}" if path else part
+        elif not re.fullmatch("<.*>", part):
+            path += f".{shortened(part, MAX_SHOWN)}" if path else shortened(part, MAX_SHOWN)
     return path
 
 
@@ -51,14 +63,14 @@ def problems_of(error: ValidationError, root: str = "") -> tuple[Problem, ...]:
         error: What pydantic raised.
         root: Path of the object that was validated, such as `spec`.
     """
+    lines = error.errors(include_url=False)
     problems = []
-    for line in error.errors(include_url=False):
-        message = line["msg"].removeprefix("Value error, ")
-        message = message[:1].lower() + message[1:]
-        if line["type"] == "extra_forbidden":
-            message = "unknown field"
-        elif line["type"] not in {"missing", "value_error"} and isinstance(line["input"], str | int | float | bool):
-            message += f" (it is {line['input']!r})"
+    for line in lines:
+        if line["type"] == "too_short" and any(_is_within(other["loc"], line["loc"]) for other in lines):
+            continue  # the items are there, but wrong: pydantic counts the right ones
+        message = message_of(line["type"], line["msg"])
+        if line["type"] not in {"missing", "value_error", "extra_forbidden"}:
+            message += _shown(line["input"])
         problems.append(
             Problem(
                 field=path_of(line["loc"], root),
@@ -67,3 +79,26 @@ def problems_of(error: ValidationError, root: str = "") -> tuple[Problem, ...]:
             )
         )
     return tuple(problems)
+
+
+def _is_within(location: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
+    return len(location) > len(other) and location[: len(other)] == other
+
+
+def message_of(kind: str, message: str) -> str:
+    """Give pydantic's message of an error of `kind` in the words of somebody who writes YAML or JSON."""
+    if kind == "extra_forbidden":
+        return "unknown field"
+    message = message.removeprefix("Value error, ")
+    if kind in {"tuple_type", "too_short", "too_long"}:
+        message = re.sub(r"\btuple\b", "list", message, flags=re.IGNORECASE).replace(" after validation", "")
+    return message[:1].lower() + message[1:]
+
+
+def _shown(value: object) -> str:
+    """Say what the value is if that takes few words; a huge number cannot even be written."""
+    if isinstance(value, str):
+        return f" (it is {shortened(value, MAX_SHOWN)!r})"
+    if isinstance(value, bool | float) or (isinstance(value, int) and value.bit_length() <= MAX_SHOWN):
+        return f" (it is {value!r})"
+    return ""

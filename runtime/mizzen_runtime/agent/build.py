@@ -8,10 +8,10 @@ from pydantic_ai.capabilities import AbstractCapability, RaiseContentFilterError
 from pydantic_ai.models import Model
 
 from mizzen_api.contract import RuntimeConfig
-from mizzen_api.problems import Problem
 from mizzen_runtime.agent.models import build_models, chain, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
+from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
 from mizzen_runtime.config import SPEC_FIELD, ConfigRefused, read_keys
 
@@ -58,8 +58,7 @@ def build_agent(config: RuntimeConfig) -> BuiltAgent:
         )
     except Exception as error:  # pydantic-ai refuses in several types, and what remains here is about the schema
         field = OUTPUT_SCHEMA_FIELD if schema else SPEC_FIELD
-        problem = Problem(field=field, message=f"pydantic-ai refuses it: {error}", remedy="correct the value")
-        raise ConfigRefused([problem]) from error
+        raise ConfigRefused(refusals_of(error, schema or config.agent, field, "correct the value")) from error
     return BuiltAgent(
         agent=agent,
         model=model,

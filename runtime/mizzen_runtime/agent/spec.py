@@ -13,8 +13,9 @@ from pydantic_ai.settings import ModelSettings
 from typing_extensions import is_typeddict
 
 from mizzen_api.capabilities import capability_problem
-from mizzen_api.problems import Problem, path_of, problems_of
+from mizzen_api.problems import Problem, message_of, path_of
 from mizzen_runtime.agent.models import extra_named_in, remedy_for_missing
+from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.config import SPEC_FIELD, check_shape
 
 _TEMPLATE = re.compile(r"(?<!\\)\{\{")
@@ -45,7 +46,7 @@ def _shape_problems(spec: Mapping[str, Any]) -> tuple[Problem, ...]:
     try:
         StrictSpec.model_validate(spec)
     except ValidationError as error:
-        return problems_of(error, SPEC_FIELD)
+        return refusals_of(error, spec, SPEC_FIELD, "correct the value")
     return ()
 
 
@@ -86,7 +87,7 @@ def _settings_problems(settings: object, models: Iterable[Model]) -> Iterator[Pr
             field = path_of(line["loc"][:2])
             if field not in seen:
                 seen.add(field)
-                yield _problem(field, line["msg"][:1].lower() + line["msg"][1:], "correct the value")
+                yield _problem(field, message_of(line["type"], line["msg"]), "correct the value")
 
 
 def _settings_model() -> type[BaseModel]:
@@ -113,12 +114,12 @@ def _capability_problems(capabilities: object) -> Iterator[Problem]:
         try:
             Agent.from_spec({"capabilities": [entry]})
         except Exception as error:  # noqa: BLE001 - a capability refuses its arguments in whatever way it likes
-            extra = extra_named_in(error)
-            message = (
-                "needs a package that is not installed in this image" if extra else f"pydantic-ai refuses it: {error}"
-            )
-            remedy = remedy_for_missing(extra) if extra else "correct its arguments"
-            yield _problem(f"capabilities[{index}]", message, remedy)
+            location = f"capabilities[{index}]"
+            if extra := extra_named_in(error):
+                message = "needs a package that is not installed in this image"
+                yield _problem(location, message, remedy_for_missing(extra))
+            else:
+                yield from refusals_of(error, entry, f"{SPEC_FIELD}.{location}", "correct its arguments")
 
 
 def _problem(location: str, message: str, remedy: str) -> Problem:

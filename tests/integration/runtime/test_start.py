@@ -229,6 +229,23 @@ def test_a_fault_of_a_library_is_told_as_a_fault_and_without_its_text(start: Sta
     assert "SECRET" not in runtime.log_text()
 
 
+def test_a_secret_in_a_refused_configuration_is_in_none_of_the_last_words(start: Start) -> None:
+    server = {"kind": "mcp_server", "id": "crm", "url": "http://crm/"}
+    runtime = start(
+        config_of(
+            capabilities=[{"NativeTool": {**server, "headers": "Bearer SECRET"}}, {"NativeTool": {"kind": "SECRET"}}],
+            model_settings={"extra_headers": "Bearer SECRET"},
+        )
+    )
+
+    assert [problem["field"] for problem in problems_of(runtime)] == [
+        "spec.agent.model_settings.extra_headers",
+        "spec.agent.capabilities[0].headers",
+        "spec.agent.capabilities[1]",
+    ]
+    assert "SECRET" not in runtime.log_text() + runtime.termination_log.read_text()
+
+
 def test_every_log_line_is_json_and_says_whose_it_is(start: Start) -> None:
     runtime = start(config_of())
     line = runtime.wait_logged("serving")

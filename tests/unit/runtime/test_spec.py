@@ -99,10 +99,44 @@ def test_each_capability_that_is_refused_is_told() -> None:
     problems = problems_of(capabilities=[{"Thinking": {"hard": 1}}, "Thinking", {"MCP": {"url": "http://mcp/"}}])
 
     assert problems == {
-        "spec.agent.capabilities[0]": "pydantic-ai refuses it: Failed to instantiate capability 'Thinking': "
+        "spec.agent.capabilities[0]": "pydantic-ai refuses it: "
         "Thinking.__init__() got an unexpected keyword argument 'hard'",
         "spec.agent.capabilities[2]": "needs a package that is not installed in this image",
     }
+
+
+SECRET = "Bearer SECRET-TOKEN"
+SERVER = {"kind": "mcp_server", "id": "crm", "url": "http://crm/"}
+
+
+@pytest.mark.parametrize(
+    ("capability", "field"),
+    [
+        ({"NativeTool": {**SERVER, "headers": SECRET}}, "capabilities[0].headers"),
+        ({"NativeTool": {**SERVER, "headers": {"authorization": [SECRET]}}}, "capabilities[0].headers.authorization"),
+        ({"NativeTool": {**SERVER, "authorization_token": {"a": SECRET}}}, "capabilities[0].authorization_token"),
+        ({"NativeTool": {"kind": "mcp_server", "headers": {"authorization": SECRET}}}, "capabilities[0]"),
+        ({"NativeTool": {"kind": SECRET}}, "capabilities[0]"),
+        ({"NativeTool": SECRET}, "capabilities[0]"),
+        (
+            {"PrefixTools": {"prefix": "a", "capability": {"NativeTool": {**SERVER, "headers": SECRET}}}},
+            "capabilities[0].headers",
+        ),
+        ({"name": "NativeTool", "arguments": {"tool": SECRET}}, "capabilities[0]"),
+        ({"name": "NativeTool", "arguments": SECRET}, "capabilities"),
+        ({"SetToolMetadata": SECRET}, "capabilities[0]"),
+    ],
+)
+def test_a_secret_in_what_is_refused_is_not_repeated(capability: dict[str, Any], field: str) -> None:
+    problems = problems_of(capabilities=[capability])
+
+    assert set(problems) == {f"spec.agent.{field}"}
+    assert "SECRET" not in str(problems)
+
+
+@pytest.mark.parametrize("settings", [{"extra_headers": SECRET}, {"temperature": SECRET}, {"max_tokens": [SECRET]}])
+def test_a_secret_in_wrong_settings_is_not_repeated(settings: dict[str, Any]) -> None:
+    assert "SECRET" not in str(problems_of(model_settings=settings))
 
 
 def test_a_capability_that_is_not_allowed_is_told_once() -> None:
