@@ -5,15 +5,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from mizzen_api.agent_spec import AgentSpec
-from mizzen_api.base import ApiModel
+from mizzen_api.agent_spec import AgentSpec, ModelName
+from mizzen_api.base import ApiModel, Matching
 from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
 from mizzen_api.pod import PodSettings, SecretKeyRef
 
-MODEL_PATTERN = r"^([a-z][a-z0-9-]*:[^\s]+|test)$"
-URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+ApiAddress = Annotated[
+    str,
+    StringConstraints(max_length=2048),
+    Matching(
+        r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        "write it as http://host:port/path, without user, password or query: a key belongs in apiKey",
+        may_be_secret=True,
+    ),
+]
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 
@@ -27,9 +34,9 @@ class ModelKey(ApiModel):
 class ModelEndpoint(ApiModel):
     """One model of the chain."""
 
-    model: Annotated[str, StringConstraints(max_length=256, pattern=MODEL_PATTERN)]
+    model: ModelName
     """`provider:name` as pydantic-ai writes it, such as `vllm:qwen3-32b`; `test` answers without a model."""
-    base_url: Annotated[str, StringConstraints(max_length=2048, pattern=URL_PATTERN)] | None = None
+    base_url: ApiAddress | None = None
     """Address of the provider's API, such as `http://vllm.models:8000/v1`; the provider's own without it."""
     api_key: ModelKey | None = None
     """The provider's key."""

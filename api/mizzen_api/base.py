@@ -1,7 +1,13 @@
 """The base of every model that crosses a process boundary."""
 
-from pydantic import BaseModel, ConfigDict
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 class ApiModel(BaseModel):
@@ -19,3 +25,30 @@ class ApiModel(BaseModel):
         serialize_by_alias=True,
         use_attribute_docstrings=True,
     )
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Annotates a text that must match a pattern: pydantic's own constraint tells people the pattern alone."""
+
+    pattern: str
+    """Regular expression for the whole text, in what Python and Go have in common; it is in the schema too."""
+    expected: str
+    """What the author is told to write."""
+    may_be_secret: bool = False
+    """Whether a wrong value is kept out of the message."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check after the text's other constraints."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Add the pattern to the text's schema."""
+        return {**handler(schema), "pattern": self.pattern}
+
+    def _check(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text) is None:
+            if self.may_be_secret:
+                raise ValueError(self.expected)
+            raise PydanticCustomError("pattern", "{expected}", {"expected": self.expected})
+        return text

@@ -5,9 +5,13 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
+from mizzen_api.base import Matching
+
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 
-Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, min_length=2, max_length=32)]
+_EXPECTED = "write it as 500ms, 30s or 1m30s"
+
+Duration = Annotated[str, StringConstraints(min_length=2, max_length=32), Matching(DURATION_PATTERN, _EXPECTED)]
 """A length of time such as `500ms`, `30s` or `1m30s`: Go's notation, without a sign."""
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -21,5 +25,5 @@ def seconds(duration: str) -> float:
         ValueError: The text is no duration.
     """
     if re.fullmatch(DURATION_PATTERN, duration) is None:
-        raise ValueError(f"{duration!r} is no duration; write it as 500ms, 30s or 1m30s")
+        raise ValueError(f"{duration!r} is no duration; {_EXPECTED}")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))

@@ -1,8 +1,10 @@
 """`spec.pod`: the few things of a pod that an agent's author may set. There is no free pod template."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from mizzen_api.base import ApiModel
 
@@ -12,10 +14,33 @@ ObjectName = Annotated[
     str, StringConstraints(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 ]
 SecretKey = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+_NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+QUANTITY_PATTERN = rf"^\+?{_NUMBER}([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$"
+_MAX_QUANTITY_LENGTH = 64
+
+
+def _check_quantity(value: object) -> object:
+    if isinstance(value, float):
+        raise PydanticCustomError("quantity", "write a fraction in quotes, or in thousandths such as 500m")
+    is_text = isinstance(value, str) and len(value) <= _MAX_QUANTITY_LENGTH and re.fullmatch(QUANTITY_PATTERN, value)
+    if not is_text and not (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        raise PydanticCustomError("quantity", "write a quantity such as 500m, 2 or 256Mi")
+    return value
+
+
 Quantity = Annotated[
     str | int,
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+    BeforeValidator(_check_quantity),
+    Field(
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "minimum": 0,
+            "pattern": QUANTITY_PATTERN,
+            "maxLength": _MAX_QUANTITY_LENGTH,
+        }
+    ),
 ]
+"""Kubernetes' quantity, not negative. As a YAML number it must be whole: the API server takes no fraction here."""
 Passed = Annotated[
     dict[str, Any], Field(max_length=64, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
 ]

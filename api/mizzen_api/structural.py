@@ -51,7 +51,8 @@ class _Translator:
         """Translate one node and all below it."""
         schema = self._without_references_and_null(schema)
         if schema.get("x-kubernetes-int-or-string"):
-            return _described(schema, {"x-kubernetes-int-or-string": True})
+            kept = ("x-kubernetes-int-or-string", "minimum", "pattern", "maxLength")
+            return _described(schema, {key: schema[key] for key in kept if key in schema})
         if schema.get("x-kubernetes-preserve-unknown-fields") and _is_open(schema):
             return _described(schema, {"x-kubernetes-preserve-unknown-fields": True})
         if "anyOf" in schema or "oneOf" in schema or "allOf" in schema:
@@ -97,7 +98,7 @@ class _Translator:
 
 def _is_open(schema: JsonSchema) -> bool:
     """Tell whether the node has no single type to state."""
-    return "anyOf" in schema or "items" in schema
+    return "anyOf" in schema or "oneOf" in schema or "items" in schema
 
 
 def _without_nulls(default: Any) -> Any:

@@ -135,6 +135,10 @@ def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Na
         ({"replicas": -1}, "spec.replicas"),
         ({"pod": {"env": [{"name": "A"}]}}, "give exactly one of value and valueFrom"),
         ({"agent": {"tool_timeout": 0}}, "spec.agent.tool_timeout"),
+        ({"agent": {"model": "gpt-5"}, "models": None}, "spec.agent.model"),
+        ({"pod": {"resources": {"limits": {"cpu": "banana"}}}}, "spec.pod.resources.limits.cpu"),
+        ({"pod": {"resources": {"limits": {"cpu": -1}}}}, "spec.pod.resources.limits.cpu"),
+        ({"pod": {"resources": {"limits": {"cpu": 0.5}}}}, "spec.pod.resources.limits.cpu"),
     ],
 )
 def test_a_wrong_value_is_refused_at_apply_with_its_path(

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_ai.agent.abstract import AgentRetries as PydanticAgentRetries
 from pydantic_ai.agent.spec import AgentSpec as PydanticAgentSpec
 from pydantic_ai.capabilities import CAPABILITY_TYPES
+from pydantic_ai.models import KnownModelName
 
 from mizzen_api.agent_spec import NOT_MIRRORED, AgentRetries, AgentSpec
 from mizzen_api.capabilities import ALLOWED_CAPABILITIES, REFUSED_CAPABILITIES
@@ -69,6 +70,7 @@ def test_every_installed_capability_is_either_allowed_or_refused_with_a_reason()
             "capability 'LocalWorkspace' is not allowed",
         ),
         ({"PrefixTools": {"prefix": "x"}}, "capability 'PrefixTools' needs `capability`"),
+        ({"name": "Thinking", "arguments": "x"}, "the arguments of capability 'Thinking' must be an object or a list"),
         ("Thinkin", "unknown capability 'Thinkin'; known are Caching, "),
         ({"MCP": {}, "Thinking": {}}, "a capability is a name or one `name: arguments` pair"),
     ],
@@ -77,6 +79,11 @@ def test_a_capability_that_is_not_allowed_is_refused_in_words(capability: object
     with pytest.raises(ValidationError) as refused:
         AgentSpec.model_validate({"capabilities": [capability]})
     assert message in str(refused.value)
+
+
+def test_every_model_that_pydantic_ai_knows_by_name_can_be_named() -> None:
+    for model in KnownModelName.__value__.__args__:
+        assert AgentSpec.model_validate({"model": model}).model == model
 
 
 def test_an_unknown_field_of_the_agent_is_refused() -> None:

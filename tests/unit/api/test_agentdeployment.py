@@ -58,14 +58,37 @@ def test_a_full_model_endpoint_is_read() -> None:
             "spec: give the model either in spec.agent.model or in spec.models, exactly one of the two",
         ),
         ({"models": None}, "spec: give the model either in spec.agent.model or in spec.models, exactly one"),
-        ({"models": []}, "spec.models: tuple should have at least 1 item"),
+        ({"models": []}, "spec.models: list should have at least 1 item"),
         ({"replicas": -1}, "spec.replicas: input should be greater than or equal to 0 (it is -1)"),
-        ({"models": [{"model": "gpt-5"}]}, "spec.models[0].model: string should match pattern"),
-        ({"models": [{"model": "test", "requestTimeout": "30"}]}, "spec.models[0].requestTimeout: string should match"),
-        ({"models": [{"model": "test", "baseUrl": "ftp://x"}]}, "spec.models[0].baseUrl: string should match pattern"),
         (
-            {"models": [{"model": "test", "baseUrl": "https://user:pass@host/v1"}]},
-            "spec.models[0].baseUrl: string should match pattern",
+            {"models": [{"model": "gpt-5"}]},
+            "spec.models[0].model: write it as provider:name, such as openai:gpt-5.2 or vllm:qwen3-32b (it is 'gpt-5')",
+        ),
+        ({"agent": {"model": "gpt-5"}, "models": None}, "spec.agent.model: write it as provider:name, such as"),
+        (
+            {"models": [{"model": "test", "requestTimeout": "30"}]},
+            "spec.models[0].requestTimeout: write it as 500ms, 30s or 1m30s (it is '30')",
+        ),
+        (
+            {"models": [{"model": "test", "baseUrl": "ftp://x"}]},
+            "spec.models[0].baseUrl: write it as http://host:port/path, without user",
+        ),
+        ({"agent": {"instructions": {"text": "x"}}}, "spec.agent.instructions: write a text, or a list of texts; "),
+        ({"agent": {"instructions": ["x", 5]}}, "spec.agent.instructions[1]: input should be a valid string"),
+        ({"agent": {"retries": {"tool": 1}}}, "spec.agent.retries.tool: unknown field; remove it"),
+        ({"agent": {"retries": {"tools": -1}}}, "spec.agent.retries.tools: input should be greater than or equal"),
+        ({"agent": {"retries": "2"}}, "spec.agent.retries: write a number, or an object of tools and output (it is"),
+        ({"agent": {"retries": 101}}, "spec.agent.retries: input should be less than or equal to 100 (it is 101)"),
+        ({"agent": {"capabilities": "Thinking"}}, "spec.agent.capabilities: input should be a valid list"),
+        ({"agent": {"capabilities": [5]}}, "spec.agent.capabilities[0]: write a name, or one pair of name and"),
+        (
+            {"pod": {"resources": {"limits": {"cpu": "banana"}}}},
+            "spec.pod.resources.limits.cpu: write a quantity such as 500m, 2 or 256Mi (it is 'banana')",
+        ),
+        ({"pod": {"resources": {"limits": {"cpu": -1}}}}, "spec.pod.resources.limits.cpu: write a quantity such as"),
+        (
+            {"pod": {"resources": {"limits": {"cpu": 0.5}}}},
+            "spec.pod.resources.limits.cpu: write a fraction in quotes, or in thousandths such as 500m (it is 0.5)",
         ),
         (
             {"pod": {"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}},
@@ -75,7 +98,37 @@ def test_a_full_model_endpoint_is_read() -> None:
     ],
 )
 def test_a_wrong_spec_is_told_with_its_path(change: dict[str, Any], message: str) -> None:
-    assert message in refusal(resource(**change))
+    told = refusal(resource(**change))
+
+    assert message in told
+    assert told.count("; ") == 1, "one fault is one problem"
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    told = refusal(resource(models=[{"model": "test", "baseUrl": "https://user:SECRET@host/v1"}]))
+
+    assert "spec.models[0].baseUrl: write it as http://host:port/path, without user, password or query" in told
+    assert "SECRET" not in told
+
+
+def test_a_long_value_and_a_long_name_are_cut() -> None:
+    told = refusal(resource(models=[{"model": "x" * 900_000}], **{"y" * 900_000: 1}))
+
+    assert f"(it is '{'x' * 99}…')" in told
+    assert f"spec.{'y' * 99}…: unknown field" in told
+    assert len(told) < 500
+
+
+def test_a_number_that_is_too_long_to_be_written_is_refused() -> None:
+    assert "spec.replicas: input should be less than or equal to 1000; correct" in refusal(resource(replicas=10**5000))
+
+
+@pytest.mark.parametrize("quantity", ["500m", "0.5", ".5", "5.", "+1", "256Mi", "1e3", "2E-1", "1.5Gi", 0, 2])
+def test_quantities_of_kubernetes_are_taken(quantity: str | int) -> None:
+    agent = AgentDeployment.model_validate(resource(pod={"resources": {"requests": {"cpu": quantity}}}))
+
+    assert agent.spec.pod.resources is not None
+    assert agent.spec.pod.resources.requests == {"cpu": quantity}
 
 
 @pytest.mark.parametrize("name", ["a.b", "Triage", "1st", "a-", "x" * 53, "x" * 60])
