@@ -75,7 +75,7 @@ def test_plain_rest_prunes_an_unknown_field_and_the_api_server_keeps_nothing_of_
             {"capabilities": [{"LocalWorkspace": {}}]},
             "capability 'LocalWorkspace' is not allowed: it gives the model a shell",
         ),
-        ({"retries": {"tool": 3}}, "spec.agent.retries.AgentRetries.tool: unknown field"),
+        ({"retries": {"tool": 3}}, "spec.agent.retries.tool: unknown field"),
         ({"instructions": {"text": "Be brief."}}, "spec.agent.instructions"),
     ],
     ids=["unknown capability", "refused capability", "unknown key of retries", "wrong type of instructions"],
