@@ -10,7 +10,7 @@ from devcluster import images
 from devcluster.build import binaries
 from devcluster.cluster import DEFAULT_NAME, Cluster, DevCluster, run_on
 from devcluster.errors import CommandFailedError, DevClusterError
-from devcluster.paths import cache_root
+from devcluster.paths import state_root
 from devcluster.shell import run, search_path
 
 
@@ -30,7 +30,7 @@ class ExternalCluster:
         self.context = context
         self.registry = registry.rstrip("/")
         # Copied by context, so that a later `kubectl config use-context` cannot redirect what runs against it.
-        self._folder = cache_root().parent / "contexts" / hashlib.sha256(context.encode()).hexdigest()[:16]
+        self._folder = state_root().parent / "contexts" / hashlib.sha256(context.encode()).hexdigest()[:16]
         self._write_kubeconfig()
 
     @property
