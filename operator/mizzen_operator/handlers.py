@@ -11,6 +11,7 @@ from typing import Any
 import kopf
 
 from mizzen_operator.cluster.connection import Connection, WatchSession
+from mizzen_operator.cluster.gateway import PAGE_SIZE
 from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import WATCHED, Kind
 
@@ -92,7 +93,7 @@ class EventSource:
         settings.peering.standalone = True
         settings.posting.enabled = False
         settings.scanning.disabled = True
-        settings.watching.chunk_size = 500
+        settings.watching.chunk_size = PAGE_SIZE
         settings.watching.server_timeout = SERVER_SECONDS
         settings.watching.connect_timeout = 10
         settings.watching.reconnect_backoff = 1

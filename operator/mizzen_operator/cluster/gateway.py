@@ -32,7 +32,8 @@ REQUEST_SECONDS = 10.0
 """Bound on one call, connecting included."""
 LIST_SECONDS = 60.0
 """Bound on one page of a list."""
-PAGE_SIZE = 500
+PAGE_SIZE = 100
+"""Objects in one part of a list: a part is in memory as a whole, and what that took is never given back."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _ERRORS: dict[int, type[ClusterError]] = {
