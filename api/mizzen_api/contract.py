@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from mizzen_api.base import ApiModel
-from mizzen_api.problems import Problem
+from mizzen_api.problems import Problem, shortened
 
 CONTRACT_VERSION: Literal[1] = 1
 """Raised when the shape of what follows changes in a way that the other side must know."""
@@ -84,15 +84,42 @@ class StartFailure(ApiModel):
     """How many further problems did not fit; the pod's log has them."""
 
 
+_TEXT_LENGTHS = (400, 200, 100, 50)
+"""Characters that each text of a problem may have: the shorter ones only where not a single problem fits."""
+
+
 def fit_start_failure(
     problems: tuple[Problem, ...], *, kind: FailureKind = "Configuration", limit: int = TERMINATION_LOG_BYTES
 ) -> str:
-    """Give a `StartFailure` as JSON of at most `limit` bytes, with as many of the problems as fit."""
-    for kept in range(len(problems), -1, -1):
-        text = StartFailure(kind=kind, problems=problems[:kept], omitted=len(problems) - kept).model_dump_json()
-        if len(text.encode()) <= limit:
+    """Give a `StartFailure` as JSON of at most `limit` bytes, with as many of the problems as fit.
+
+    Long texts are cut, and a problem that does not fit makes room for those after it.
+
+    Raises:
+        ValueError: The limit holds no problem, or not even an empty report.
+    """
+    for length in _TEXT_LENGTHS:
+        report = _fitting(problems, kind, length, limit)
+        text = report.model_dump_json()
+        if len(text.encode()) <= limit and (report.problems or not problems):
             return text
-    raise ValueError(f"{limit} bytes cannot hold even an empty report")
+    raise ValueError(f"{limit} bytes cannot hold the report of a failed start")
+
+
+def _fitting(problems: tuple[Problem, ...], kind: FailureKind, length: int, limit: int) -> StartFailure:
+    kept: list[Problem] = []
+    size = len(StartFailure(kind=kind, problems=(), omitted=len(problems)).model_dump_json())
+    for problem in problems:
+        cut = Problem(
+            field=shortened(problem.field, length),
+            message=shortened(problem.message, length),
+            remedy=shortened(problem.remedy, length),
+        )
+        needed = len(cut.model_dump_json().encode()) + len(",")
+        if size + needed <= limit:
+            kept.append(cut)
+            size += needed
+    return StartFailure(kind=kind, problems=tuple(kept), omitted=len(problems) - len(kept))
 
 
 Phase = Literal["Starting", "Serving", "Draining"]

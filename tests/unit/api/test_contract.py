@@ -43,13 +43,36 @@ def test_a_start_failure_always_fits_and_says_how_many_problems_it_left_out() ->
     assert 0 < len(failure.problems) < 40
 
 
+def test_a_long_problem_is_cut_and_hides_no_other() -> None:
+    long = Problem(field="spec.agent", message="x" * 5000, remedy="mend it")
+    short = Problem(field="spec.models", message="no model is named", remedy="name one")
+    failure = StartFailure.model_validate_json(fit_start_failure((long, short)))
+    assert failure.problems == (Problem(field="spec.agent", message="x" * 399 + "…", remedy="mend it"), short)
+    assert failure.omitted == 0
+
+
+def test_a_problem_that_does_not_fit_makes_room_for_the_next() -> None:
+    large = [Problem(field="f", message="ü" * 400, remedy="ü" * 400) for _ in range(3)]
+    small = Problem(field="spec.models", message="no model is named", remedy="name one")
+    failure = StartFailure.model_validate_json(fit_start_failure((*large, small)))
+    assert failure.problems == (large[0], large[1], small)
+    assert failure.omitted == 1
+
+
+def test_there_is_a_problem_however_wide_its_characters_are() -> None:
+    wide = Problem(field="\x01" * 400, message="\x01" * 400, remedy="\x01" * 400)
+    text = fit_start_failure((wide,))
+    assert len(text.encode()) <= 4096
+    assert StartFailure.model_validate_json(text).problems[0].message == "\x01" * 199 + "…"
+
+
 def test_a_start_failure_that_fits_is_whole() -> None:
     problems = (Problem(field="a", message="b", remedy="c"),)
     assert StartFailure.model_validate_json(fit_start_failure(problems)) == StartFailure(problems=problems)
 
 
 def test_a_limit_that_holds_nothing_is_an_error() -> None:
-    with pytest.raises(ValueError, match="10 bytes cannot hold even an empty report"):
+    with pytest.raises(ValueError, match="10 bytes cannot hold the report of a failed start"):
         fit_start_failure((), limit=10)
 
 
