@@ -57,8 +57,10 @@ def build_agent(config: RuntimeConfig) -> BuiltAgent:
             {"name": config.name, **config.agent, "model": None}, model=model, capabilities=capabilities
         )
     except Exception as error:  # pydantic-ai refuses in several types, and what remains here is about the schema
-        field = OUTPUT_SCHEMA_FIELD if schema else SPEC_FIELD
-        raise ConfigRefused(refusals_of(error, schema or config.agent, field, "correct the value")) from error
+        if schema:
+            remedy = "keep to properties, items, anyOf and references at these places"
+            raise ConfigRefused(refusals_of(error, schema, OUTPUT_SCHEMA_FIELD, remedy)) from error
+        raise ConfigRefused(refusals_of(error, config.agent, SPEC_FIELD, "correct the value")) from error
     return BuiltAgent(
         agent=agent,
         model=model,

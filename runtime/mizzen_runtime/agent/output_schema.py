@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 FIELD = "spec.agent.output_schema"
 _MAX_FAULTS_TOLD = 10
-_REFERENCES = ("$ref", "$dynamicRef")
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_DEFINITIONS = "#/$defs/"
+_Location = tuple[str | int, ...]
 
 
 def compile_schema(schema: Mapping[str, Any]) -> "tuple[Validator | None, tuple[Problem, ...]]":
     """Compile a JSON schema for checking answers.
 
     The dialect is what `$schema` names, Draft 2020-12 without it. `format` says something without being checked, as
-    that draft has it.
+    that draft has it. Of references, pydantic-ai takes `#/$defs/<name>` alone, and no recursive ones.
 
     Returns:
         What checks answers, and no problems; or None and all that is wrong with the schema.
@@ -33,23 +35,16 @@ def compile_schema(schema: Mapping[str, Any]) -> "tuple[Validator | None, tuple[
     if dialect is not None and not (isinstance(dialect, str) and dialect.rstrip("#") in _known_dialects()):
         return None, (_problem("$schema", f"unknown dialect {dialect!r}", "leave it out, or name a JSON schema draft"),)
     validator_type = validators.validator_for(schema, default=Draft202012Validator)
+    metaschema = validator_type(validator_type.META_SCHEMA, format_checker=validator_type.FORMAT_CHECKER)
     problems = [
         _problem(
             path_of(error.absolute_path),
             f"is no valid JSON schema: {error.message[:300]}",
             "write it as JSON Schema Draft 2020-12 describes",
         )
-        for error in validator_type(validator_type.META_SCHEMA).iter_errors(schema)
+        for error in metaschema.iter_errors(schema)
     ]
-    problems += [
-        _problem(
-            path_of(location),
-            f"refers to {target!r}, and nothing is fetched from elsewhere",
-            "put the definition under `$defs` and refer to it as `#/$defs/…`",
-        )
-        for location, target in _references(schema)
-        if not target.startswith("#")
-    ]
+    problems += _reference_problems(schema)
     if schema.get("type") != "object" and not any(problem.field == f"{FIELD}.type" for problem in problems):
         problems.append(
             _problem("type", "the answer must be an object", "write `type: object` and wrap the value in a property")
@@ -73,7 +68,49 @@ def _known_dialects() -> set[str]:
     return {str(draft.META_SCHEMA.get("$id") or draft.META_SCHEMA["id"]).rstrip("#") for draft in drafts}
 
 
-def _references(node: object, location: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _reference_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
+    defined = schema.get("$defs")
+    definitions: Mapping[str, Any] = defined if isinstance(defined, Mapping) else {}
+    for location, target in _references(schema):
+        name = _definition_of(target)
+        if not target.startswith("#"):
+            fault = "nothing is fetched from elsewhere"
+        elif location[-1] != "$ref" or name is None:
+            fault = "only a `$ref` to a definition is supported"
+        elif name not in definitions:
+            fault = "there is no such definition"
+        else:
+            continue
+        remedy = f"put the definition under `$defs` and refer to it as `{_DEFINITIONS}…`"
+        yield _problem(path_of(location), f"refers to {target!r}, and {fault}", remedy)
+    for name in definitions:
+        if name in _reachable(name, definitions):
+            message = "refers to itself, and pydantic-ai supports no recursive schema"
+            yield _problem(path_of(("$defs", name)), message, "write out as many levels as an answer may have")
+
+
+def _reachable(name: str, definitions: Mapping[str, Any]) -> set[str]:
+    """Give the definitions that one refers to, directly or through others; itself only if it is recursive."""
+    reached: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for _, target in _references(definitions[waiting.pop()]):
+            following = _definition_of(target)
+            if following is not None and following in definitions and following not in reached:
+                reached.add(following)
+                waiting.append(following)
+    return reached
+
+
+def _definition_of(target: str) -> str | None:
+    """Give the name in `#/$defs/<name>`; None for any other target."""
+    name = target.removeprefix(_DEFINITIONS)
+    if name == target or "/" in name:
+        return None
+    return name.replace("~1", "/").replace("~0", "~")
+
+
+def _references(node: object, location: _Location = ()) -> Iterator[tuple[_Location, str]]:
     if isinstance(node, Mapping):
         for key, value in node.items():
             if key in _REFERENCES and isinstance(value, str):

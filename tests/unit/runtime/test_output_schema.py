@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, UnexpectedModelBehavior
+from pydantic_ai import Agent, UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
@@ -47,6 +47,49 @@ def test_a_json_schema_of_an_object_is_taken(schema: dict[str, Any]) -> None:
             "properties.a.$ref",
             "refers to 'https://example.com/s.json', and nothing is fetched from elsewhere",
         ),
+        (
+            {"type": "object", "properties": {"a": {"pattern": "("}}},
+            "properties.a.pattern",
+            "is no valid JSON schema: '(' is not a 'regex'",
+        ),
+        (
+            {"type": "object", "patternProperties": {"[": {}}},
+            "patternProperties",
+            "is no valid JSON schema: '[' is not a 'regex'",
+        ),
+        (
+            {
+                "type": "object",
+                "$schema": "http://json-schema.org/draft-07/schema",
+                "properties": {"a": {"pattern": "("}},
+            },
+            "properties.a.pattern",
+            "is no valid JSON schema: '(' is not a 'regex'",
+        ),
+        (
+            {"type": "object", "properties": {"a": {"$ref": "#/$defs/nmae"}}, "$defs": {"name": {}}},
+            "properties.a.$ref",
+            "refers to '#/$defs/nmae', and there is no such definition",
+        ),
+        (
+            {"type": "object", "properties": {"a": {"$ref": "#/definitions/n"}}, "definitions": {"n": {}}},
+            "properties.a.$ref",
+            "refers to '#/definitions/n', and only a `$ref` to a definition is supported",
+        ),
+        (
+            {"type": "object", "properties": {"a": {"$ref": "#"}}},
+            "properties.a.$ref",
+            "refers to '#', and only a `$ref` to a definition is supported",
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"$ref": "#/$defs/a"}},
+                "$defs": {"a": {"items": {"$ref": "#/$defs/b"}}, "b": {"not": {"$ref": "#/$defs/a"}}},
+            },
+            "$defs.b",
+            "refers to itself, and pydantic-ai supports no recursive schema",
+        ),
         ({"type": "object", "$schema": "urn:mine"}, "$schema", "unknown dialect 'urn:mine'"),
         ({"type": "object", "$schema": 5}, "$schema", "unknown dialect 5"),
         ({"type": "array"}, "type", "the answer must be an object"),
@@ -55,6 +98,17 @@ def test_a_json_schema_of_an_object_is_taken(schema: dict[str, Any]) -> None:
 )
 def test_what_is_no_usable_schema_is_told(schema: dict[str, Any], field: str, message: str) -> None:
     assert problems_of(schema)[f"spec.agent.output_schema.{field}"] == message
+
+
+def test_a_recursive_schema_is_refused_because_pydantic_ai_refuses_it() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/a"}},
+        "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}},
+    }
+    assert list(problems_of(schema)) == ["spec.agent.output_schema.$defs.a"]
+    with pytest.raises(UserError, match="recursive"):
+        Agent.from_spec({"output_schema": schema})
 
 
 def test_all_faults_of_a_schema_are_told_at_once() -> None:
