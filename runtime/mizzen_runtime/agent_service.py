@@ -35,6 +35,8 @@ class RunRequest:
     id: str
     """Names the request in log and answer."""
     input: RunInput
+    arrived: float
+    """When its head had come (`time.perf_counter`): what it may take, and what it took, count from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class RunResult:
     output: RunOutput
     usage: Usage
     seconds: float
-    """From the request's arrival in the data plane to its answer."""
+    """From the request's arrival to its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ class AgentService:
             asyncio.CancelledError: The caller gave up.
         """
         with _Observed(self, request) as observed:
-            result = await self._built.agent.run(_prompt(request), usage=observed.usage, timeout=self._timeout)
+            result = await self._built.agent.run(
+                _prompt(request), usage=observed.usage, timeout=self._time_left(request)
+            )
             return observed.result(result.output)
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[StreamEvent, None]:
@@ -115,7 +119,7 @@ class AgentService:
         """
         with _Observed(self, request) as observed:
             async with self._built.agent.run_stream_events(
-                _prompt(request), usage=observed.usage, timeout=self._timeout
+                _prompt(request), usage=observed.usage, timeout=self._time_left(request)
             ) as events:
                 async for event in events:
                     if isinstance(event, AgentRunResultEvent):
@@ -123,9 +127,40 @@ class AgentService:
                     elif self._streams_text and (text := _text_of(event)):
                         yield TextDelta(text)
 
-    def observe_refused(self, seconds: float) -> None:
-        """Count a request that the transport refused before it could become a `RunRequest`."""
-        self._metrics.observe(Outcome.INVALID_INPUT, seconds)
+    def receiving(self, arrived: float) -> "Reception":
+        """Count a request while the transport reads it, and for good if it does not become a `RunRequest`.
+
+        Args:
+            arrived: When its head had come (`time.perf_counter`).
+        """
+        return Reception(self._metrics, self._in_flight, arrived)
+
+    def _time_left(self, request: RunRequest) -> float:
+        return max(0.0, self._timeout - (time.perf_counter() - request.arrived))
+
+
+class Reception:
+    """The frame of a request that is being read; an exception inside counts it as ended."""
+
+    def __init__(self, metrics: AgentMetrics, in_flight: InFlight, arrived: float) -> None:
+        self._metrics = metrics
+        self._in_flight = in_flight
+        self._arrived = arrived
+        self.outcome = Outcome.CANCELLED
+        """What an exception inside means; to be set by who knows better."""
+
+    def __enter__(self) -> Self:
+        """Count it as in flight."""
+        self._in_flight.count += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hand over to the run, or count the end."""
+        self._in_flight.count -= 1
+        if error is not None:
+            self._metrics.observe(self.outcome, time.perf_counter() - self._arrived)
 
 
 class _Observed:
@@ -135,7 +170,6 @@ class _Observed:
         self._metrics = service._metrics  # noqa: SLF001 - the service's own frame
         self._in_flight = service._in_flight  # noqa: SLF001 - as above
         self._request = request
-        self._started = time.perf_counter()
         self._answered = False
         self.usage = RunUsage()
 
@@ -149,7 +183,7 @@ class _Observed:
             id=self._request.id,
             output=output,
             usage=Usage(self.usage.requests, self.usage.input_tokens, self.usage.output_tokens),
-            seconds=time.perf_counter() - self._started,
+            seconds=time.perf_counter() - self._request.arrived,
         )
 
     def __exit__(
@@ -158,7 +192,7 @@ class _Observed:
         failure = _translate(error)
         self._in_flight.count -= 1
         self._metrics.count_tokens(self.usage.input_tokens, self.usage.output_tokens)
-        self._metrics.observe(self._outcome(error, failure), time.perf_counter() - self._started)
+        self._metrics.observe(self._outcome(error, failure), time.perf_counter() - self._request.arrived)
         if failure is not None and error is not None:
             ours = failure.outcome is Outcome.AGENT_FAILED
             fields = {"request_id": self._request.id, "outcome": failure.outcome.value, **facts_of(error)}

@@ -9,6 +9,8 @@ from mizzen_api.problems import Problem, problems_of
 from mizzen_runtime.http.asgi import Receive, Scope
 from mizzen_runtime.http.problem import ProblemDetails, plain_problem
 
+_MAX_PROBLEMS = 20
+"""How many problems of a body are told; the answer's `detail` has their number."""
 _EXAMPLE = 'send an object such as {"input": "Hello"}'
 
 
@@ -96,20 +98,27 @@ def _parse(body: bytes) -> RunBody:
 
 def _invalid(problems: tuple[Problem, ...]) -> ProblemDetails:
     count = len(problems)
+    told = problems[:_MAX_PROBLEMS]
+    each = "each" if len(told) == count else f"the first {_MAX_PROBLEMS}, each"
     return ProblemDetails(
         status=422,
         code="invalid-request",
         title="The request has problems",
-        detail=f"{count} problem{'s' if count > 1 else ''} in the body; `errors` names each with its remedy",
+        detail=f"{count} problem{'s' if count > 1 else ''} in the body; `errors` names {each} with its remedy",
         errors=[
-            {"field": problem.field or "body", "message": problem.message, "remedy": problem.remedy}
-            for problem in problems
+            {"field": problem.field or "body", "message": problem.message, "remedy": problem.remedy} for problem in told
         ],
     )
 
 
 def _too_large(limit: int) -> BodyRefused:
     return BodyRefused(ProblemDetails(413, "body-too-large", "The body is too large", f"a body may have {limit} bytes"))
+
+
+def too_slow(seconds: float) -> BodyRefused:
+    """Give the answer for a body that is not whole after `seconds`; what comes of it later is not waited for."""
+    detail = f"the body was not complete after {seconds:g} seconds"
+    return BodyRefused(plain_problem(408, detail, headers=[(b"connection", b"close")]))
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -21,9 +21,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, StreamEvent, TextDelta
-from mizzen_runtime.errors import RunError
+from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.http.asgi import App, Receive, Scope, Send, respond
-from mizzen_runtime.http.body import BodyRefused, ClientGone, RunBody, read_run_body
+from mizzen_runtime.http.body import BodyRefused, ClientGone, RunBody, read_run_body, too_slow
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
 from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.problem import CONTENT_TYPE, plain_problem
@@ -45,7 +45,7 @@ class TrafficSettings:
     """The configuration in force; part of every answer."""
     max_body_bytes: int
     request_timeout: float
-    """Seconds in which the data plane makes an answer."""
+    """Seconds from a request's arrival in which its body is read and its answer made."""
     agent_card: dict[str, Any]
     """What `GET /v1/agent` answers."""
 
@@ -110,22 +110,34 @@ class RunEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the request, run the agent, answer; stop when the client leaves."""
-        started = time.perf_counter()
+        arrived = time.perf_counter()
         request_id = request_id_of(scope)
         try:
-            body = await read_run_body(scope, receive, self._settings.max_body_bytes)
-        except BodyRefused as refused:
-            self._service.observe_refused(time.perf_counter() - started)
-            await replace(refused.details, request_id=request_id).send(send)
-            return
-        except ClientGone:
-            self._service.observe_refused(time.perf_counter() - started)
-            return
-        try:
+            body = await self._read(scope, receive, arrived)
             async with CancelWhenClientLeaves(receive):
-                await self._answer(RunRequest(request_id, body.input), body, send)
+                await self._answer(RunRequest(request_id, body.input, arrived), body, send)
+        except BodyRefused as refused:
+            await replace(refused.details, request_id=request_id).send(send)
         except ClientGone:
             log.info("the client left before its answer", extra={"request_id": request_id})
+
+    async def _read(self, scope: Scope, receive: Receive, arrived: float) -> RunBody:
+        """Read the body, within the time that the whole request may take.
+
+        Raises:
+            BodyRefused: It cannot become a request, or did not come in time.
+            ClientGone: The client left while sending.
+        """
+        with self._service.receiving(arrived) as reception:
+            try:
+                async with asyncio.timeout(self._settings.request_timeout):
+                    return await read_run_body(scope, receive, self._settings.max_body_bytes)
+            except BodyRefused:
+                reception.outcome = Outcome.INVALID_INPUT
+                raise
+            except TimeoutError as error:
+                reception.outcome = Outcome.DEADLINE_EXCEEDED
+                raise too_slow(self._settings.request_timeout) from error
 
     async def _answer(self, request: RunRequest, body: RunBody, send: Send) -> None:
         try:
@@ -147,7 +159,8 @@ class RunEndpoint:
         first = await anext(events)
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
         try:
-            async with asyncio.timeout(self._settings.request_timeout + _SLOW_READER_SECONDS):
+            left = self._settings.request_timeout - (time.perf_counter() - request.arrived)
+            async with asyncio.timeout(left + _SLOW_READER_SECONDS):
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await self._send_event(send, first)
                 try:

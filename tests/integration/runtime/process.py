@@ -142,13 +142,19 @@ class RuntimeProcess:
 
     def open_run(self, body: Json) -> socket.socket:
         """Send `POST /v1/run` and leave the answer unread."""
-        content = json.dumps(body).encode()
+        return self._open_run(json.dumps(body).encode(), lacking=0)
+
+    def open_half_run(self) -> socket.socket:
+        """Send `POST /v1/run` with a body that is never whole."""
+        return self._open_run(b'{"input": ', lacking=10)
+
+    def _open_run(self, content: bytes, *, lacking: int) -> socket.socket:
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection.settimeout(60)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # what is left unread soon blocks its sender
         connection.connect(("127.0.0.1", self.port))
-        head = f"POST /v1/run HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
-        connection.sendall(f"{head}\r\n\r\n".encode() + content)
+        head = "POST /v1/run HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        connection.sendall(f"{head}content-length: {len(content) + lacking}\r\n\r\n".encode() + content)
         return connection
 
     def terminate(self) -> None:

@@ -89,6 +89,21 @@ def test_a_body_that_grows_too_large_is_refused_while_it_arrives(shared_runtime:
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
+def test_many_problems_are_counted_and_the_first_ones_told(shared_runtime: RuntimeProcess) -> None:
+    problem = problem_of(shared_runtime.post(json.dumps({"input": "a", **{f"x{i}": 1 for i in range(50)}}).encode()))
+
+    assert problem["detail"] == "50 problems in the body; `errors` names the first 20, each with its remedy"
+    assert isinstance(problem["errors"], list)
+    assert len(problem["errors"]) == 20
+
+
+def test_a_wrong_value_is_told_by_its_first_characters(shared_runtime: RuntimeProcess) -> None:
+    answer = shared_runtime.post(json.dumps({"input": "a", "stream": "x" * 1500}).encode())
+
+    assert f"(it is '{'x' * 99}…')" in answer.body.decode()
+    assert len(answer.body) < 500
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
 def test_another_content_type_is_refused(shared_runtime: RuntimeProcess, content_type: str) -> None:
     answer = shared_runtime.post(b'{"input": "Hello"}', content_type=content_type)

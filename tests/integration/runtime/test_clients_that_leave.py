@@ -1,6 +1,8 @@
+import json
+
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import ModelServer
-from tests.integration.runtime.process import RuntimeProcess, Start, config_of, scripted, until
+from tests.integration.runtime.process import RuntimeProcess, Start, config_of, read_all, scripted, until
 
 
 def assert_cancelled(runtime: RuntimeProcess, model_server: ModelServer) -> None:
@@ -46,6 +48,29 @@ def test_a_client_that_leaves_while_it_sends_is_counted_and_forgotten(start: Sta
     other.close()
 
     until(lambda: sum(map(runtime.outcome, ("ok", "cancelled"))) == 2, "both requests are counted")
+    assert runtime.metric("mizzen_requests_in_flight") == 0
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_counted_as_cancelled(start: Start) -> None:
+    runtime = start(config_of())
+    connection = runtime.open_half_run()
+    until(lambda: runtime.metric("mizzen_requests_in_flight") == 1, "the request is in flight while it is read")
+    connection.close()
+
+    until(lambda: runtime.outcome("cancelled") == 1, "the request is counted as cancelled")
+    assert runtime.metric("mizzen_requests_in_flight") == 0
+    assert runtime.outcome("invalid_input") == 0
+    assert runtime.wait_logged("the client left before its answer")["request_id"]
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(start: Start) -> None:
+    runtime = start(config_of(), "--request-timeout", "0.5")
+
+    answer = read_all(runtime.open_half_run())
+
+    assert json.loads(answer)["type"] == "urn:mizzen:problem:request-timeout"
+    assert json.loads(answer)["detail"] == "the body was not complete after 0.5 seconds"
+    assert runtime.outcome("deadline_exceeded") == 1
     assert runtime.metric("mizzen_requests_in_flight") == 0
 
 

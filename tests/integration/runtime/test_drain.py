@@ -83,6 +83,18 @@ def test_no_request_is_lost_between_sigterm_and_exit(start: Start) -> None:
     assert runtime.exit_code() == 0
 
 
+def test_a_body_that_does_not_come_holds_the_drain_no_longer_than_a_request_may_take(start: Start) -> None:
+    runtime = start(config_of(), "--request-timeout", "3")
+    half_sent = runtime.open_half_run()
+    until(lambda: runtime.metric("mizzen_requests_in_flight") == 1, "the request is in flight")
+
+    runtime.terminate()
+
+    assert json.loads(read_all(half_sent))["status"] == 408
+    assert runtime.exit_code() == 0
+    assert float(runtime.wait_logged("drained")["seconds"]) < 3 + 2, "the grace of 8 seconds was not used up"
+
+
 def test_sigterm_during_the_start_ends_it(start: Start) -> None:
     runtime = start(config_of())
     runtime.wait_logged("starting")

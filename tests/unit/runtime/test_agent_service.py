@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -19,7 +20,9 @@ from mizzen_runtime.metrics import AgentMetrics
 
 pytestmark = pytest.mark.anyio
 
-REQUEST = RunRequest(id="r1", input="Hello")
+
+def request(age: float = 0) -> RunRequest:
+    return RunRequest(id="r1", input="Hello", arrived=time.perf_counter() - age)
 
 
 class Harness:
@@ -62,7 +65,7 @@ def hanging(asked: asyncio.Event | None = None) -> FunctionModel:
 async def test_an_answer_is_counted_with_its_tokens() -> None:
     harness = Harness(TestModel(custom_output_text="Good morning"))
 
-    result = await harness.service.run(REQUEST)
+    result = await harness.service.run(request())
 
     assert (result.id, result.output, result.usage.requests) == ("r1", "Good morning", 1)
     harness.assert_counted_once_as(Outcome.OK)
@@ -73,7 +76,7 @@ async def test_an_answer_is_counted_with_its_tokens() -> None:
 async def test_a_stream_is_counted_when_it_ends() -> None:
     harness = Harness(TestModel(custom_output_text="Good morning"))
 
-    async with aclosing(harness.service.stream(REQUEST)) as events:
+    async with aclosing(harness.service.stream(request())) as events:
         received = [event async for event in events]
 
     assert received[:-1] == [TextDelta("Good "), TextDelta("morning")]
@@ -85,7 +88,7 @@ async def test_the_deadline_ends_a_run() -> None:
     harness = Harness(hanging(), timeout=0.05)
 
     with pytest.raises(RunError) as raised:
-        await harness.service.run(REQUEST)
+        await harness.service.run(request())
 
     assert raised.value.outcome is Outcome.DEADLINE_EXCEEDED
     harness.assert_counted_once_as(Outcome.DEADLINE_EXCEEDED)
@@ -94,7 +97,7 @@ async def test_the_deadline_ends_a_run() -> None:
 async def test_the_deadline_ends_a_stream() -> None:
     harness = Harness(hanging(), timeout=0.05)
 
-    async with aclosing(harness.service.stream(REQUEST)) as events:
+    async with aclosing(harness.service.stream(request())) as events:
         assert await anext(events) == TextDelta("Once ")
         with pytest.raises(RunError) as raised:
             await anext(events)
@@ -106,7 +109,7 @@ async def test_the_deadline_ends_a_stream() -> None:
 async def test_a_caller_who_gives_up_cancels_its_run() -> None:
     asked = asyncio.Event()
     harness = Harness(hanging(asked))
-    task = asyncio.create_task(harness.service.run(REQUEST))
+    task = asyncio.create_task(harness.service.run(request()))
     await asked.wait()
     assert harness.in_flight.count == 1
 
@@ -120,7 +123,7 @@ async def test_a_caller_who_gives_up_cancels_its_run() -> None:
 async def test_a_caller_who_closes_a_stream_cancels_its_run() -> None:
     harness = Harness(hanging())
 
-    async with aclosing(harness.service.stream(REQUEST)) as events:
+    async with aclosing(harness.service.stream(request())) as events:
         assert await anext(events) == TextDelta("Once ")
 
     harness.assert_counted_once_as(Outcome.CANCELLED)
@@ -137,7 +140,7 @@ async def test_a_failing_tool_is_opaque_outside_and_placed_in_the_log(caplog: py
         raise KeyError("postgres://user:SECRET@db")
 
     with caplog.at_level(logging.ERROR), pytest.raises(RunError) as raised:
-        await harness.service.run(REQUEST)
+        await harness.service.run(request())
 
     assert raised.value.outcome is Outcome.AGENT_FAILED
     assert "SECRET" not in raised.value.detail + caplog.messages[0]
@@ -146,9 +149,35 @@ async def test_a_failing_tool_is_opaque_outside_and_placed_in_the_log(caplog: py
     harness.assert_counted_once_as(Outcome.AGENT_FAILED)
 
 
-async def test_the_transport_counts_what_it_refuses() -> None:
+async def test_what_is_left_of_the_time_counts_from_the_arrival() -> None:
+    harness = Harness(hanging(), timeout=3600)
+
+    with pytest.raises(RunError) as raised:
+        await harness.service.run(request(age=3600))
+
+    assert raised.value.outcome is Outcome.DEADLINE_EXCEEDED
+    assert (harness.value("mizzen_request_duration_seconds_sum") or 0) >= 3600
+
+
+def test_a_request_is_in_flight_while_it_is_read() -> None:
     harness = Harness(TestModel())
 
-    harness.service.observe_refused(0.001)
+    with harness.service.receiving(time.perf_counter()):
+        assert harness.in_flight.count == 1
+
+    assert harness.in_flight.count == 0
+    assert harness.value("mizzen_request_duration_seconds_count") == 0, "it has not ended yet"
+
+
+def test_a_request_that_is_not_read_to_its_end_is_counted_as_what_the_transport_says() -> None:
+    harness = Harness(TestModel())
+
+    def refuse() -> None:
+        with harness.service.receiving(time.perf_counter()) as reception:
+            reception.outcome = Outcome.INVALID_INPUT
+            raise ValueError("no JSON")
+
+    with pytest.raises(ValueError, match="no JSON"):
+        refuse()
 
     harness.assert_counted_once_as(Outcome.INVALID_INPUT)
