@@ -1,6 +1,7 @@
 """A cluster in which the operators of these tests are the only ones."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,7 +26,7 @@ def install_crd(cluster: DevCluster) -> None:
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[DevCluster]:
     """A cluster of these tests' own: an operator installed with helm would work against the ones started here."""
-    cluster = DevCluster("mizzen-test-operator")
+    cluster = DevCluster(f"{os.environ.get('MIZZEN_TEST_CLUSTER', 'mizzen-test')}-operator")
     ran_before = is_running(cluster)
     cluster.up(sync_frequency="5s")
     install_crd(cluster)

@@ -172,8 +172,8 @@ def test_a_quota_that_refuses_the_pods_is_told(api: ApiClient, namespace: Namesp
     apply_and_wait(api, namespace)
     message = namespace.wait_condition("hello", "Ready", "False", "PodRefused", seconds=30)
     assert message == (
-        "Pods: forbidden: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0 (Raise the quota or "
-        "loosen the policy, or ask for less in spec.pod.resources and spec.replicas.)"
+        "Pods: forbidden: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0 (Raise the quota, or "
+        "ask for less in spec.pod.resources and spec.replicas.)"
     )
 
 
