@@ -2,50 +2,60 @@
 
 import asyncio
 import contextlib
+import errno
+import logging
+import math
 import socket
 from collections.abc import Iterator
 
 from uvicorn import Config, Server
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mizzen_runtime.http.asgi import App
-from mizzen_runtime.http.problem import CONTENT_TYPE, plain_problem
+from mizzen_runtime.http.protocol import Protocol
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s after which common proxies close an idle connection: who closes first must be the client, or
 its next request meets a closing socket."""
+_WITHOUT_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
+log = logging.getLogger("mizzen.http")
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Bind a TCP socket, so that a port that is taken shows before anything else is done.
+def bind(host: str | None, port: int) -> socket.socket:
+    """Listen on a TCP port, so that one that is taken shows before anything else is done.
+
+    Args:
+        host: Address or name; None for every address, of IPv4 and, where there is one, of IPv6.
+        port: 0 takes a free one.
 
     Raises:
+        socket.gaierror: The name has no address.
         OSError: The address cannot be had.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    if host is not None:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return _listen(family, address)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
+        return _listen(socket.AF_INET6, ("::", port))
+    except OSError as error:
+        if error.errno not in _WITHOUT_IPV6:
+            raise
+        return _listen(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - every address is what was asked for
+
+
+def _listen(family: int, address: tuple[object, ...]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)  # with SO_REUSEADDR two may bind one port, but only one may listen
     except OSError:
-        bound.close()
+        listening.close()
         raise
-    bound.set_inheritable(False)
-    return bound
-
-
-class _Protocol(HttpToolsProtocol):
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP with problem details; uvicorn's own answer is a plain text."""
-        del msg
-        body = plain_problem(400, "this is no valid HTTP request").to_json()
-        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (
-            CONTENT_TYPE,
-            len(body),
-        )
-        self.transport.write(head + body)
-        self.transport.close()
+    return listening
 
 
 class _QuietServer(Server):
@@ -66,7 +76,7 @@ class _QuietServer(Server):
 class HttpServer:
     """One listening port."""
 
-    def __init__(self, app: App, bound: socket.socket, *, drain_grace: int) -> None:
+    def __init__(self, app: App, bound: socket.socket, *, drain_grace: float) -> None:
         """Prepare to serve.
 
         Args:
@@ -75,11 +85,12 @@ class HttpServer:
             drain_grace: Seconds that running requests are waited for at the end.
         """
         self._bound = bound
+        self._drain_grace = drain_grace
         self._server = _QuietServer(
             Config(
                 app,
                 loop="none",
-                http=_Protocol,
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -88,7 +99,8 @@ class HttpServer:
                 proxy_headers=False,
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=drain_grace,
+                # For what ends not even when its client is gone.
+                timeout_graceful_shutdown=math.ceil(drain_grace) + 1,
             )
         )
         self._task: asyncio.Task[None] | None = None
@@ -112,7 +124,15 @@ class HttpServer:
             await self._task  # raises what kept it from accepting
 
     async def stop(self) -> None:
-        """Accept no more, let running requests end within the grace, then close what is left."""
+        """Accept no more, let running requests end within the grace, then cut off what is left."""
         self._server.should_exit = True
-        if self._task is not None:
-            await self._task
+        if self._task is None:
+            return
+        await asyncio.wait({self._task}, timeout=self._drain_grace)
+        left = list(self._server.server_state.connections)
+        for connection in left:
+            # To close would wait until the client has read everything; and a run ends when its client is gone.
+            connection.transport.abort()
+        if left:
+            log.warning("connections are cut off at the end of the drain", extra={"connections": len(left)})
+        await self._task

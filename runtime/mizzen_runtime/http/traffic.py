@@ -64,6 +64,7 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
         ],
         exception_handlers={HTTPException: _say_no, Exception: _say_sorry},
     )
+    app.router.redirect_slashes = False  # a redirect would go to whatever host the caller wrote
     return RequestFrame(app, lifecycle)
 
 

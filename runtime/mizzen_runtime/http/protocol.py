@@ -1,0 +1,99 @@
+"""One connection: uvicorn's protocol, where it loses a body, an answer, or a client."""
+
+import httptools
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from mizzen_runtime.http.problem import CONTENT_TYPE, plain_problem
+
+
+class Protocol(HttpToolsProtocol):
+    """Answers one request at a time, and offers of another protocol over the one it has.
+
+    What arrives behind a request that is not answered yet, another request or rubbish, is dropped; the connection is
+    closed behind the answer, which tells a client that pipelines to send the rest again.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self._stop_reading()
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            # The parser ends a request that offers an upgrade at its head, and takes its body for the other protocol.
+            head = self._head_without_offer()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.feed_data(head + data[offer.args[0] :])
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _stop_reading(self) -> None:
+        cycle = self.cycle
+        unanswered = self._unanswered()
+        if unanswered and (cycle.response_started or not cycle.more_body):
+            cycle.keep_alive = False
+            return
+        if unanswered:  # its body is broken: it will never be whole
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.send_400_response("")
+
+    def _unanswered(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP with problem details; uvicorn's own answer is a plain text."""
+        del msg
+        body = plain_problem(400, "this is no valid HTTP request").to_json()
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (
+            CONTENT_TYPE,
+            len(body),
+        )
+        self.transport.write(head + body)
+        self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Begin a request.
+
+        Raises:
+            httptools.HttpParserError: The one before is not answered yet; the parser stops for good.
+        """
+        if self._unanswered():
+            raise httptools.HttpParserError("one request at a time")
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the head is to be parsed again without its offer.
+
+        Raises:
+            httptools.HttpParserError: It asks for a tunnel.
+        """
+        if self.parser.get_method() == b"CONNECT":
+            raise httptools.HttpParserError("this is no proxy")
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the body is whole."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            await app(scope, receive, send)
+            if cycle.response_started and not cycle.response_complete:
+                # The application gave up on a client that does not read: to close would wait until it does.
+                cycle.disconnected = True
+                self.transport.abort()
+
+        super()._start_asgi_task(cycle, answer)
