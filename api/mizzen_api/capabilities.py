@@ -1,5 +1,6 @@
 """Which of pydantic-ai's capabilities a spec may name. A test checks that each installed one is decided here."""
 
+import re
 from typing import Any
 
 ALLOWED_CAPABILITIES = frozenset(
@@ -31,6 +32,7 @@ REFUSED_CAPABILITIES = {
 }
 """Refused by name, with the reason."""
 
+_NAMES_A_MODEL = re.compile("fallback.*model")
 _WRAPPERS = {"PrefixTools": "capability"}
 """Capabilities that hold another one, and the argument that holds it."""
 
@@ -55,9 +57,15 @@ def capability_problem(entry: str | dict[str, Any]) -> str | None:
         return f"capability {name!r} is not allowed: {REFUSED_CAPABILITIES[name]}"
     if name not in ALLOWED_CAPABILITIES:
         return f"unknown capability {name!r}; known are {', '.join(sorted(ALLOWED_CAPABILITIES))}"
-    if name in _WRAPPERS:
-        return _nested_problem(name, arguments)
-    return None
+    return _argument_problem(name, arguments)
+
+
+def _argument_problem(name: str, arguments: object) -> str | None:
+    if isinstance(arguments, dict):
+        models = sorted(argument for argument in arguments if _NAMES_A_MODEL.fullmatch(argument))
+        if models:
+            return f"capability {name!r} must not name another model ({', '.join(models)}): the chain is in spec.models"
+    return _nested_problem(name, arguments) if name in _WRAPPERS else None
 
 
 def _nested_problem(wrapper: str, arguments: object) -> str | None:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     READY = "Ready"
     ROLLED_OUT = "RolledOut"
     ROLLING_OUT = "RollingOut"
+    SCALING = "Scaling"
     RESOLVED = "Resolved"
     SCALED_TO_ZERO = "ScaledToZero"
     NO_POD_READY = "NoPodReady"
@@ -49,6 +50,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.READY: "Every pod serves this generation.",
     Reason.ROLLED_OUT: "The rollout is complete.",
     Reason.ROLLING_OUT: "Pods of the new revision are starting.",
+    Reason.SCALING: "Pods of this revision are being added, replaced or taken away.",
     Reason.RESOLVED: "The runtime accepted the configuration, and every referenced object and key is there.",
     Reason.SCALED_TO_ZERO: "No pod is asked for (replicas is 0).",
     Reason.NO_POD_READY: "No pod serves requests.",

@@ -1,8 +1,11 @@
 """What the operator writes for the runtime, and what the runtime reports back."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from mizzen_api.base import ApiModel
+from mizzen_api.duration import MAX_DURATION_SECONDS
 from mizzen_api.problems import Problem, shortened
 
 CONTRACT_VERSION: Literal[1] = 1
@@ -47,7 +50,7 @@ class RuntimeModel(ApiModel):
     """Address of the provider's API; the provider's own default without it."""
     api_key: SecretSource | None = None
     """Where the key is mounted."""
-    request_timeout_seconds: float | None = None
+    request_timeout_seconds: Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS)] | None = None
     """Bound on one request to the model."""
 
 

@@ -3,7 +3,8 @@
 import re
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from mizzen_api.base import Matching
 
@@ -11,11 +12,25 @@ DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 
 _EXPECTED = "write it as 500ms, 30s or 1m30s"
 
-Duration = Annotated[str, StringConstraints(min_length=2, max_length=32), Matching(DURATION_PATTERN, _EXPECTED)]
-"""A length of time such as `500ms`, `30s` or `1m30s`: Go's notation, without a sign."""
+MAX_DURATION_SECONDS = 86400.0
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+
+
+def _check_bounds(duration: str) -> str:
+    if not 0 < seconds(duration) <= MAX_DURATION_SECONDS:
+        raise PydanticCustomError("duration", "must be more than 0 and at most 24h")
+    return duration
+
+
+Duration = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=32),
+    Matching(DURATION_PATTERN, _EXPECTED),
+    AfterValidator(_check_bounds),
+]
+"""A length of time such as `500ms`, `30s` or `1m30s`: Go's notation, without a sign."""
 
 
 def seconds(duration: str) -> float:

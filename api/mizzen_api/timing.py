@@ -7,6 +7,6 @@ PROPAGATION_SECONDS: Final = 5.0
 REQUEST_TIMEOUT_SECONDS: Final = 60.0
 """How long a request may take, from its arrival to the end of its answer."""
 CLOSE_SECONDS: Final = 5.0
-"""What is left for closing connections to models after the last answer."""
+"""What is left after the last request's time: for its answer, connections to clients and models, and the exit."""
 TERMINATION_GRACE_SECONDS: Final = int(PROPAGATION_SECONDS + REQUEST_TIMEOUT_SECONDS + CLOSE_SECONDS)
 """`terminationGracePeriodSeconds` of an agent's pod: a request that arrives last is still answered."""

@@ -41,7 +41,8 @@ def build_agent(config: RuntimeConfig) -> BuiltAgent:
     """
     keys, problems = read_keys(config)
     models, model_problems = build_models(config, keys)
-    problems += (*model_problems, *check_spec(config.agent, models))
+    all_built = len(models) == len(chain_of(config))
+    problems += (*model_problems, *check_spec(config.agent, models, all_built=all_built))
     capabilities: list[AbstractCapability[None]] = [RaiseContentFilterError()]
     schema = config.agent.get("output_schema")
     if isinstance(schema, dict):

@@ -54,6 +54,12 @@ def build_models(config: RuntimeConfig, keys: Mapping[int, str]) -> tuple[tuple[
             models.append(_build(endpoint, keys.get(index), field))
         except _ModelProblem as found:
             problems.append(found.problem)
+    if config.models and config.agent.get("model") is not None:
+        problems.append(
+            Problem(
+                field="spec.agent.model", message="is not used beside spec.models", remedy="name it in one of the two"
+            )
+        )
     if not chain_of(config):
         problems.append(
             Problem(field="spec.models", message="no model is named", remedy="name one here or in spec.agent.model")

@@ -2,19 +2,20 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_ai import Agent
 from pydantic_ai.agent.spec import AgentSpec
 from pydantic_ai.models import Model
+from pydantic_ai.native_tools import SUPPORTED_NATIVE_TOOLS, AbstractNativeTool
 from pydantic_ai.settings import ModelSettings
 from typing_extensions import is_typeddict
 
 from mizzen_api.capabilities import capability_problem
 from mizzen_api.problems import Problem, message_of, path_of
-from mizzen_runtime.agent.models import extra_named_in, remedy_for_missing
+from mizzen_runtime.agent.models import TEST_MODEL, extra_named_in, remedy_for_missing
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.config import SPEC_FIELD, check_shape
 
@@ -25,17 +26,18 @@ class StrictSpec(AgentSpec, extra="forbid"):
     """The installed pydantic-ai's spec, which ignores unknown keys by default."""
 
 
-def check_spec(spec: Mapping[str, Any], models: Iterable[Model]) -> tuple[Problem, ...]:
+def check_spec(spec: Mapping[str, Any], models: Sequence[Model], *, all_built: bool = True) -> tuple[Problem, ...]:
     """Find all that is wrong with an agent's spec, apart from its output schema.
 
     Args:
         spec: The spec as the user wrote it.
-        models: The models of the chain, for the settings that they know.
+        models: The models of the chain, for the settings and tools that they know.
+        all_built: Whether these are all of the chain: one that is not there may know what the others do not.
     """
     return (
         *_shape_problems(spec),
-        *_settings_problems(spec.get("model_settings"), models),
-        *_capability_problems(spec.get("capabilities")),
+        *_settings_problems(spec.get("model_settings"), models if all_built else None),
+        *_capability_problems(spec.get("capabilities"), models),
     )
 
 
@@ -63,13 +65,11 @@ def _template_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
                 )
 
 
-def _settings_problems(settings: object, models: Iterable[Model]) -> Iterator[Problem]:
+def _settings_problems(settings: object, models: Sequence[Model] | None) -> Iterator[Problem]:
     if not isinstance(settings, dict):
         return
-    known = set(ModelSettings.__annotations__)
-    for model in models:
-        known |= _settings_of(model)
-    for key in settings.keys() - known:
+    known = set(ModelSettings.__annotations__).union(*map(_settings_of, models or ()))
+    for key in settings.keys() - known if models is not None else ():
         yield _problem(
             f"model_settings.{key}", "no model of the chain knows this setting", "remove it, or correct its spelling"
         )
@@ -105,21 +105,36 @@ def _settings_of(model: Model) -> set[str]:
     return names
 
 
-def _capability_problems(capabilities: object) -> Iterator[Problem]:
+def _capability_problems(capabilities: object, models: Sequence[Model]) -> Iterator[Problem]:
     if not isinstance(capabilities, list):
         return
     for index, entry in enumerate(capabilities):
         if not isinstance(entry, str | dict) or capability_problem(entry):
             continue  # not allowed: told by whoever checked the spec's shape
+        location = f"capabilities[{index}]"
         try:
-            Agent.from_spec({"capabilities": [entry]})
+            tools = Agent.from_spec({"capabilities": [entry]}).root_capability.get_native_tools()
         except Exception as error:  # noqa: BLE001 - a capability refuses its arguments in whatever way it likes
-            location = f"capabilities[{index}]"
             if extra := extra_named_in(error):
                 message = "needs a package that is not installed in this image"
                 yield _problem(location, message, remedy_for_missing(extra))
             else:
                 yield from refusals_of(error, entry, f"{SPEC_FIELD}.{location}", "correct its arguments")
+        else:
+            for model, kind in _unsupported(tools, models):
+                message = f"needs the tool {kind!r} of the model's provider, which {model!r} does not have"
+                yield _problem(location, message, "remove it, or use other models")
+
+
+def _unsupported(tools: Sequence[object], models: Sequence[Model]) -> Iterator[tuple[str, str]]:
+    """Give each model and the kind of tool that it lacks; pydantic-ai itself would say so at the first request."""
+    for tool in tools:
+        if not isinstance(tool, AbstractNativeTool) or tool.optional:
+            continue
+        for model in models:
+            supported = model.profile.get("supported_native_tools", SUPPORTED_NATIVE_TOOLS)
+            if type(tool) not in supported or model.system == TEST_MODEL:  # whose profile claims to support all
+                yield model.model_name, tool.kind
 
 
 def _problem(location: str, message: str, remedy: str) -> Problem:

@@ -71,6 +71,14 @@ def test_every_installed_capability_is_either_allowed_or_refused_with_a_reason()
         ),
         ({"PrefixTools": {"prefix": "x"}}, "capability 'PrefixTools' needs `capability`"),
         ({"name": "Thinking", "arguments": "x"}, "the arguments of capability 'Thinking' must be an object or a list"),
+        (
+            {"XSearch": {"fallback_subagent_model": "xai:grok"}},
+            "capability 'XSearch' must not name another model (fallback_subagent_model): the chain is in spec.models",
+        ),
+        (
+            {"PrefixTools": {"prefix": "x", "capability": {"ImageGeneration": {"fallback_model": "openai:x"}}}},
+            "capability 'ImageGeneration' must not name another model (fallback_model)",
+        ),
         ("Thinkin", "unknown capability 'Thinkin'; known are Caching, "),
         ({"MCP": {}, "Thinking": {}}, "a capability is a name or one `name: arguments` pair"),
     ],

@@ -70,6 +70,11 @@ def test_a_full_model_endpoint_is_read() -> None:
             "spec.models[0].requestTimeout: write it as 500ms, 30s or 1m30s (it is '30')",
         ),
         (
+            {"models": [{"model": "test", "requestTimeout": "0s"}]},
+            "spec.models[0].requestTimeout: must be more than 0 and at most 24h (it is '0s')",
+        ),
+        ({"models": [{"model": "test", "requestTimeout": "25h"}]}, "spec.models[0].requestTimeout: must be more than"),
+        (
             {"models": [{"model": "test", "baseUrl": "ftp://x"}]},
             "spec.models[0].baseUrl: write it as http://host:port/path, without user",
         ),

@@ -85,6 +85,12 @@ def test_the_model_may_be_named_in_the_agent() -> None:
     assert [model.model for model in chain_of(config_of(model="test"))] == ["test"]
 
 
+def test_a_model_in_the_agent_beside_the_chain_is_not_ignored() -> None:
+    _, (problem,) = build_models(config_of(RuntimeModel(model="test"), model="test"), {})
+
+    assert str(problem) == "spec.agent.model: is not used beside spec.models; name it in one of the two"
+
+
 def test_no_model_at_all_is_told() -> None:
     _, (problem,) = build_models(config_of(), {})
 

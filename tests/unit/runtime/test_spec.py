@@ -5,6 +5,7 @@ from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ModelRequest
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.vllm import VLLMProvider
 
 from mizzen_runtime.agent.spec import check_spec
@@ -103,6 +104,37 @@ def test_each_capability_that_is_refused_is_told() -> None:
         "Thinking.__init__() got an unexpected keyword argument 'hard'",
         "spec.agent.capabilities[2]": "needs a package that is not installed in this image",
     }
+
+
+@pytest.mark.parametrize(
+    ("capability", "kind"),
+    [
+        ("WebSearch", "web_search"),
+        ({"PrefixTools": {"prefix": "a", "capability": "WebFetch"}}, "web_fetch"),
+        ({"NativeTool": {"kind": "mcp_server", "id": "crm", "url": "http://crm/"}}, "mcp_server"),
+    ],
+)
+def test_a_tool_that_a_models_provider_does_not_have_is_told_for_each_model(capability: Any, kind: str) -> None:
+    messages = [problem.message for problem in check_spec({"capabilities": [capability]}, (VLLM, TestModel()))]
+
+    assert messages == [
+        f"needs the tool {kind!r} of the model's provider, which 'x' does not have",
+        f"needs the tool {kind!r} of the model's provider, which 'test' does not have",
+    ]
+
+
+def test_a_tool_that_the_models_provider_has_is_taken() -> None:
+    model = infer_model("openai-responses:gpt-5", provider_factory=lambda _: OpenAIProvider(api_key="x"))
+
+    assert check_spec({"capabilities": ["WebSearch", "ToolSearch", "Thinking"]}, (model,)) == ()
+
+
+def test_a_setting_is_not_called_unknown_while_a_model_is_missing() -> None:
+    settings = {"anthropic_thinking": {}, "temperature": "hot"}
+
+    assert [problem.field for problem in check_spec({"model_settings": settings}, (VLLM,), all_built=False)] == [
+        "spec.agent.model_settings.temperature"
+    ]
 
 
 SECRET = "Bearer SECRET-TOKEN"
