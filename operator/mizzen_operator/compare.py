@@ -1,8 +1,9 @@
 """Does a live object still have what was applied?
 
-The live object has more than the desired one: defaults, and what others added. So desired is looked for in live. The
-answer must be stable under the API server's own rewriting, or the operator would write for ever: quantities are
-rewritten (`0.5` to `500m`), empty values are dropped, lists with a merge key may hold others' entries.
+The live object has more than the desired one: defaults, and what others added. So desired is looked for in live; what
+must not be there is desired as an empty value. The answer must be stable under the API server's own rewriting, or the
+operator would write for ever: quantities are rewritten (`0.5` to `500m`), empty values are dropped, lists with a merge
+key may hold others' entries.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,12 @@ _MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "volumes": ("name",),
 }
 """Lists that the API server merges entry by entry, and what identifies an entry. Every other list is one value."""
+
+_ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector", "selector"})
+"""Mappings that are one value, for the API server as for us: one more key in a selector selects something else."""
+
+_FALSE_WHEN_ABSENT = frozenset({"paused"})
+"""Flags that the API server drops when they are false. Other flags keep a false that was sent."""
 
 _QUANTITY_MAPS = frozenset({"requests", "limits"})
 _SUFFIXES = {
@@ -43,7 +50,7 @@ _SUFFIXES = {
 
 
 def first_difference(desired: Any, live: Any, path: str = "") -> str | None:
-    """Give the path of the first thing in `desired` that `live` does not have, or None.
+    """Give the path of the first thing in `desired` that `live` does not have, or has more of than it may; or None.
 
     Paths read like `spec.template.spec.containers[agent].image`.
     """
@@ -55,19 +62,20 @@ def first_difference(desired: Any, live: Any, path: str = "") -> str | None:
 
 
 def _in_mapping(desired: Mapping[str, Any], live: Mapping[str, Any], path: str) -> str | None:
-    quantities = path.rpartition(".")[2] in _QUANTITY_MAPS
+    name = path.rpartition(".")[2]
     for key, value in desired.items():
         below = f"{path}.{key}" if path else key
         if key not in live:
-            if _is_empty(value):
+            if _is_empty(value) or (value is False and key in _FALSE_WHEN_ABSENT):
                 continue
             return below
-        if quantities:
+        if name in _QUANTITY_MAPS:
             if _quantity(value) != _quantity(live[key]):
                 return below
         elif difference := first_difference(value, live[key], below):
             return difference
-    return None
+    added = sorted(live.keys() - desired.keys()) if name in _ATOMIC_MAPS else []
+    return f"{path}.{added[0]}" if added else None
 
 
 def _in_list(desired: Sequence[Any], live: Sequence[Any], path: str) -> str | None:

@@ -17,6 +17,7 @@ def build_deployment(agent: AgentDeployment, pod_template: Manifest) -> Manifest
         "kind": "Deployment",
         "metadata": metadata(agent, agent.metadata.name),
         "spec": {
+            "paused": False,
             "replicas": agent.spec.replicas,
             "revisionHistoryLimit": REVISION_HISTORY_LIMIT,
             "selector": {"matchLabels": selector_labels(agent.metadata.name)},

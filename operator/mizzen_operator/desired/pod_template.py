@@ -69,6 +69,10 @@ def _container(agent: AgentDeployment, runtime_image: str) -> dict[str, Any]:
         "name": CONTAINER_NAME,
         "image": pod.image or runtime_image,
         "imagePullPolicy": pod.image_pull_policy,
+        # Empty rather than left out: one that somebody adds by hand would stay, and keep the runtime from starting.
+        "command": [],
+        "args": [],
+        "envFrom": [],
         "env": [_env_var(variable) for variable in pod.env] or None,
         "resources": pod.resources.model_dump(exclude_none=True) if pod.resources else DEFAULT_RESOURCES,
         "ports": [
@@ -133,7 +137,7 @@ def _placement(pod: PodSettings) -> dict[str, Any]:
     """Give what decides where the pods run and how their image is fetched."""
     return {
         "imagePullSecrets": [secret.model_dump() for secret in pod.image_pull_secrets] or None,
-        "nodeSelector": dict(pod.node_selector) or None,
+        "nodeSelector": dict(pod.node_selector),  # empty rather than left out, see `_container`
         "tolerations": [toleration.model_dump(exclude_none=True) for toleration in pod.tolerations] or None,
         "affinity": pod.affinity,
         "topologySpreadConstraints": list(pod.topology_spread_constraints) or None,

@@ -82,3 +82,19 @@ def test_the_difference_is_named_by_its_path() -> None:
 
 def test_a_missing_entry_is_a_difference() -> None:
     assert first_difference({"volumes": [{"name": "tmp"}]}, {"volumes": []}) == "volumes[tmp].name"
+
+
+@pytest.mark.parametrize("name", ["matchLabels", "nodeSelector", "selector"])
+def test_one_more_key_in_a_selector_is_a_difference(name: str) -> None:
+    assert first_difference({name: {"app": "a"}}, {name: {"app": "a", "x": "y"}}) == f"{name}.x"
+    assert first_difference({name: {}}, {name: {"x": "y"}}) == f"{name}.x"
+    assert first_difference({name: {}}, {}) is None
+
+
+def test_an_empty_list_is_a_difference_to_one_that_somebody_filled() -> None:
+    assert first_difference({"command": []}, {"command": ["sleep"]}) == "command"
+
+
+def test_a_pause_is_a_difference_and_its_absence_is_none() -> None:
+    assert first_difference({"paused": False}, {"paused": True}) == "paused"
+    assert first_difference({"paused": False}, {}) is None
