@@ -34,6 +34,11 @@ class Situation:
         """Give the pods of the desired revision that still count."""
         return tuple(pod for pod in self.pods if pod.revision == self.revision and not pod.leaving)
 
+    def is_of_one_revision(self) -> bool:
+        """Tell whether no other revision runs, nor is about to."""
+        pods = all(pod.revision == self.revision for pod in self.pods if not pod.leaving)
+        return pods and (self.rollout is None or self.rollout.revision == self.revision)
+
     def is_rolled_out(self) -> bool:
         """Tell whether all that was asked for is there and nothing else."""
         return (
@@ -122,16 +127,18 @@ def _progressing(situation: Situation, trouble: Trouble | None) -> Verdict:
         return _said("False", Reason.ROLLED_OUT)
     if trouble is None and _unfinished(situation) is Reason.NO_POD_READY:
         return _said("False", Reason.NO_POD_READY)
-    return _blocked(trouble) or _said("True", Reason.ROLLING_OUT)
+    return _blocked(trouble) or _said("True", _unfinished(situation))
 
 
 def _unfinished(situation: Situation) -> Reason:
-    """Tell a rollout that goes on from one that was complete until its pods stopped being ready."""
+    """Tell a rollout that goes on from one that was complete until its pods became fewer, more, or not ready."""
     pods = situation.revision_pods()
     was_complete = situation.revision is not None and situation.revision == situation.stable_revision
-    all_started = len(pods) >= situation.replicas > 0 and all(pod.started for pod in pods)
-    nobody_serves = was_complete and all_started and not any(pod.ready for pod in pods)
-    return Reason.NO_POD_READY if nobody_serves else Reason.ROLLING_OUT
+    if not was_complete:
+        return Reason.ROLLING_OUT
+    if len(pods) >= situation.replicas > 0 and all(pod.started and not pod.ready for pod in pods):
+        return Reason.NO_POD_READY
+    return Reason.SCALING if situation.is_of_one_revision() else Reason.ROLLING_OUT
 
 
 def _config_resolved(situation: Situation, trouble: Trouble | None) -> Verdict:

@@ -54,6 +54,14 @@ def situation(**changes: Any) -> Situation:
 
 
 ROLLING = rollout(updated=1, replicas=3, available=2)
+THREE = rollout(replicas=3, updated=3, ready=3, available=3)
+THREE_PODS = tuple(pod("new", READY_POD, name=name) for name in "abc")
+SCALING = {
+    "Available": "True Available",
+    "Ready": "False Scaling",
+    "Progressing": "True Scaling",
+    "ConfigResolved": "True Resolved",
+}
 TABLE = {
     "all is well": (
         situation(),
@@ -65,7 +73,7 @@ TABLE = {
         },
     ),
     "nothing is there yet": (
-        situation(rollout=None, pods=()),
+        situation(stable_revision=None, rollout=None, pods=()),
         {
             "Available": "False NoPodReady",
             "Ready": "False RollingOut",
@@ -83,7 +91,7 @@ TABLE = {
         },
     ),
     "the Deployment has not seen its newest template": (
-        situation(rollout=rollout(observed_generation=1)),
+        situation(stable_revision="old", rollout=rollout(observed_generation=1)),
         {
             "Available": "True Available",
             "Ready": "False RollingOut",
@@ -108,6 +116,26 @@ TABLE = {
             "Progressing": "False ImageUnavailable",
             "ConfigResolved": "Unknown NotYetKnown",
         },
+    ),
+    "a pod is added to those of a revision that was complete": (
+        situation(replicas=3, pods=(*THREE_PODS[:2], pod("new", container(), name="c"))),
+        SCALING,
+    ),
+    "a pod is taken away from a revision that was complete": (
+        situation(replicas=2, rollout=THREE, pods=THREE_PODS),
+        SCALING,
+    ),
+    "a pod of a revision that was complete is lost": (
+        situation(rollout=rollout(replicas=1, updated=1, ready=1, available=1), pods=THREE_PODS[:1]),
+        SCALING,
+    ),
+    "the Deployment of a revision that was complete was taken away": (
+        situation(rollout=None, pods=THREE_PODS[:2]),
+        {**SCALING, "Available": "False NoPodReady"},
+    ),
+    "a rollout goes back to the revision that was complete last": (
+        situation(rollout=ROLLING, pods=(pod("new", READY_POD), pod("failed", container(), name="b"))),
+        {**SCALING, "Ready": "False RollingOut", "Progressing": "True RollingOut"},
     ),
     "every pod has stopped being ready": (
         situation(
@@ -172,6 +200,7 @@ TABLE = {
     ),
     "a pod that is leaving says nothing any more": (
         situation(
+            stable_revision="old",
             rollout=ROLLING,
             pods=(pod("new", NO_IMAGE_POD, deletionTimestamp=NOON), pod("new", container(), name="b")),
         ),
