@@ -1,7 +1,8 @@
 """Kubernetes Events: what `kubectl describe` shows below an AgentDeployment.
 
 An event tells of a change, not of a state: it is made when a condition's reason changes, and when something was put
-back. The same words about the same agent are not repeated within an hour.
+back. The newest event tells what is the case now: words are left out only if the same were the last ones about the
+agent, less than an hour ago, or if the agent has had its share of events.
 """
 
 import logging
@@ -13,13 +14,17 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from mizzen_api.agentdeployment import AgentDeploymentStatus
-from mizzen_api.conditions import Condition, ConditionType
+from mizzen_api.conditions import Condition, ConditionType, Reason
 from mizzen_api.names import API_VERSION, GROUP, KIND
 from mizzen_operator.cluster.errors import ClusterError
 from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.records import AgentRecord
 
 QUIET_SECONDS = 3600.0
+SHARE = 25
+"""Events that an agent may have at once; as in the recorder of Kubernetes' own controllers."""
+SHARE_SECONDS = 300.0
+"""How long it takes until an agent that had its share may have one more."""
 _REMEMBERED = 4096
 _NOTE_LENGTH = 1024
 """What the API server lets a note be."""
@@ -36,6 +41,18 @@ class Happening:
     action: str
     """What the operator was doing."""
     note: str
+
+
+@dataclass
+class _Told:
+    """What was told about one agent."""
+
+    share: float
+    """Events that it may still have."""
+    at: float
+    """When that was so."""
+    last: dict[str, tuple[Happening, float]]
+    """The last words by what the operator was doing, and when they were told."""
 
 
 class EventRecorder:
@@ -56,21 +73,29 @@ class EventRecorder:
         self._clock = clock
         self._now = now
         self._instance = instance
-        self._told: OrderedDict[tuple[str, Happening], float] = OrderedDict()
+        self._told: OrderedDict[str, _Told] = OrderedDict()
 
     async def tell(self, agent: AgentRecord, happening: Happening) -> None:
-        """Make an event about an agent, unless the same was told lately."""
-        fact, clock = (agent.uid, happening), self._clock()
-        if clock - self._told.get(fact, float("-inf")) < QUIET_SECONDS:
+        """Make an event about an agent, unless the same was told last, or too much was told."""
+        if not self._is_due(agent.uid, happening, self._clock()):
             return
-        self._told[fact] = clock
-        self._told.move_to_end(fact)
-        if len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
         try:
             await self._cluster.create_event(agent.key.namespace, self._event(agent, happening))
         except ClusterError as error:
             _log.warning("an event about %s could not be made: %s", agent.key, error)
+
+    def _is_due(self, uid: str, happening: Happening, now: float) -> bool:
+        told = self._told.setdefault(uid, _Told(SHARE, now, {}))
+        self._told.move_to_end(uid)
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        told.share, told.at = min(SHARE, told.share + (now - told.at) / SHARE_SECONDS), now
+        last, when = told.last.get(happening.action, (None, now))
+        if told.share < 1 or (last == happening and now - when < QUIET_SECONDS):
+            return False
+        told.share -= 1
+        told.last[happening.action] = (happening, now)
+        return True
 
     def _event(self, agent: AgentRecord, happening: Happening) -> Mapping[str, Any]:
         note = happening.note if len(happening.note) <= _NOTE_LENGTH else f"{happening.note[: _NOTE_LENGTH - 1]}…"
@@ -100,7 +125,7 @@ def happenings(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> t
     told = []
     was, now = _ready(before), _ready(after)
     if now is not None and (was is None or was.reason != now.reason):
-        good = now.status == "True" or now.reason == "RollingOut"
+        good = now.status == "True" or now.reason in {Reason.ROLLING_OUT, Reason.SCALING}
         told.append(Happening("Normal" if good else "Warning", now.reason, "Reconcile", now.message))
     candidate = after.candidate_revision
     if candidate is not None and candidate not in {before.candidate_revision, before.stable_revision}:

@@ -1,6 +1,7 @@
 """Parts that need a handful of sentences each: events, health, settings, logs, reading resources."""
 
 import asyncio
+import dataclasses
 import io
 import json
 import logging
@@ -21,7 +22,7 @@ from mizzen_operator.logs import configure_logging
 from mizzen_operator.records import AgentRecord, agent_record
 from mizzen_operator.resource import parse_agent, stored_resource
 from mizzen_operator.settings import Settings, parse_settings
-from mizzen_operator.status.events import QUIET_SECONDS, EventRecorder, Happening, happenings
+from mizzen_operator.status.events import QUIET_SECONDS, SHARE, SHARE_SECONDS, EventRecorder, Happening, happenings
 from tests.unit.operator.builders import raw_agent
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -81,6 +82,34 @@ def test_the_same_words_are_not_repeated_within_an_hour() -> None:
     assert len(sink.events) == 1
     tell(sink, 0, QUIET_SECONDS + 1)
     assert len(sink.events) == 3
+
+
+def test_the_last_event_tells_what_is_the_case_now() -> None:
+    sink = EventSink()
+    good, bad = Happening("Normal", "Ready", "Reconcile", "fine"), HAPPENING
+    recorder = EventRecorder(sink, lambda: 0.0, lambda: NOW, "pod-1")
+
+    async def good_bad_good() -> None:
+        for happening in (good, bad, good):
+            await recorder.tell(record(), happening)
+
+    asyncio.run(good_bad_good())
+    assert [event["note"] for event in sink.events] == ["fine", "not found", "fine"]
+
+
+def test_an_agent_that_changes_all_the_time_gets_its_share_of_events_and_no_more() -> None:
+    sink, clock = EventSink(), [0.0]
+    recorder = EventRecorder(sink, lambda: clock[0], lambda: NOW, "pod-1")
+
+    async def tell_all(count: int) -> None:
+        for number in range(count):
+            await recorder.tell(record(), dataclasses.replace(HAPPENING, note=f"{clock[0]} {number}"))
+
+    asyncio.run(tell_all(2 * SHARE))
+    assert len(sink.events) == SHARE
+    clock[0] = 2 * SHARE_SECONDS
+    asyncio.run(tell_all(2 * SHARE))
+    assert len(sink.events) == SHARE + 2
 
 
 def test_a_note_is_cut_to_what_the_api_server_takes() -> None:
