@@ -4,6 +4,7 @@ Every request is observed exactly once, in whatever way it ends. Cancelling the 
 caller gives up.
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -14,9 +15,10 @@ from typing import Any, Literal, Self
 
 from pydantic_ai import AgentRunResultEvent, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 from pydantic_ai.usage import RunUsage
+from pydantic_core import PydanticSerializationError, to_json
 
 from mizzen_runtime.agent.build import BuiltAgent
-from mizzen_runtime.agent.failures import facts_of, failure_of
+from mizzen_runtime.agent.failures import AGENT_FAILED, facts_of, failure_of
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.metrics import AgentMetrics
 
@@ -125,7 +127,7 @@ class AgentService:
                     if isinstance(event, AgentRunResultEvent):
                         yield observed.result(event.result.output)
                     elif self._streams_text and (text := _text_of(event)):
-                        yield TextDelta(text)
+                        yield TextDelta(text.encode(errors="replace").decode())
 
     def receiving(self, arrived: float) -> "Reception":
         """Count a request while the transport reads it, and for good if it does not become a `RunRequest`.
@@ -178,6 +180,15 @@ class _Observed:
         return self
 
     def result(self, output: RunOutput) -> RunResult:
+        """Give the answer.
+
+        Raises:
+            RunError: It cannot be written as JSON: a model may send half a surrogate pair, which is no character.
+        """
+        try:
+            to_json(output)
+        except PydanticSerializationError as error:
+            raise RunError(Outcome.MODEL_MISBEHAVED, "the model's answer holds what is no text") from error
         self._answered = True
         return RunResult(
             id=self._request.id,
@@ -213,9 +224,17 @@ class _Observed:
 
 def _translate(error: BaseException | None) -> RunError | None:
     """Give the error of the set; None for no error and for a caller who gave up (cancelled, or closed the stream)."""
-    if error is None or not isinstance(error, Exception):
-        return None
-    return failure_of(error)
+    if error is None or isinstance(error, RunError):
+        return error
+    if isinstance(error, Exception):
+        return failure_of(error)
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() == 0:
+        # Nobody cancelled the request: something that it waited for was.
+        return RunError(Outcome.AGENT_FAILED, AGENT_FAILED)
+    if isinstance(error, BaseExceptionGroup):
+        return RunError(Outcome.AGENT_FAILED, AGENT_FAILED)
+    return None
 
 
 def _prompt(request: RunRequest) -> str:

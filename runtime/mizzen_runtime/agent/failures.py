@@ -23,6 +23,8 @@ from pydantic_ai.exceptions import (
 
 from mizzen_runtime.errors import Outcome, RunError
 
+AGENT_FAILED = "the agent failed; its log has the request id and the place"
+
 _MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
     (RunTimedOut, Outcome.DEADLINE_EXCEEDED, "the answer was not complete within the time that a request may take"),
     (ModelContextWindowExceededError, Outcome.INVALID_INPUT, "the input is longer than the model can read"),
@@ -55,7 +57,7 @@ _MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
         Outcome.MODEL_MISBEHAVED,
         "the model's answer could not be used, also not after asking it again",
     ),
-    (Exception, Outcome.AGENT_FAILED, "the agent failed; its log has the request id and the place"),
+    (Exception, Outcome.AGENT_FAILED, AGENT_FAILED),
 )
 """The first one that fits counts: an exception comes before its base classes."""
 

@@ -1,5 +1,6 @@
 """Makes `output_schema` a promise. pydantic-ai shows it to the model, but takes whatever object comes back."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 FIELD = "spec.agent.output_schema"
 _MAX_FAULTS_TOLD = 10
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_HOLD_VALUES = ("const", "default", "enum", "examples")
+"""Keywords that hold values rather than schemas."""
+_HOLD_NAMES = (("properties",), ("patternProperties",), ("$defs",))
+"""Keywords that hold schemas by names, which may look like keywords."""
 _DEFINITIONS = "#/$defs/"
 _Location = tuple[str | int, ...]
 
@@ -46,9 +51,10 @@ def compile_schema(schema: Mapping[str, Any]) -> "tuple[Validator | None, tuple[
     ]
     problems += _reference_problems(schema)
     if schema.get("type") != "object" and not any(problem.field == f"{FIELD}.type" for problem in problems):
-        problems.append(
-            _problem("type", "the answer must be an object", "write `type: object` and wrap the value in a property")
-        )
+        remedy = "write `type: object` and wrap the value in a property"
+        if "$ref" in schema:
+            remedy = "write the definition that `$ref` names in its place: the outermost schema cannot be a reference"
+        problems.append(_problem("type", "the answer must be an object", remedy))
     if problems:
         return None, tuple(problems)
     return validator_type(schema), ()
@@ -115,7 +121,7 @@ def _references(node: object, location: _Location = ()) -> Iterator[tuple[_Locat
         for key, value in node.items():
             if key in _REFERENCES and isinstance(value, str):
                 yield (*location, key), value
-            else:
+            elif key not in _HOLD_VALUES or location[-1:] in _HOLD_NAMES:
                 yield from _references(value, (*location, key))
     elif isinstance(node, Sequence) and not isinstance(node, str):
         for index, value in enumerate(node):
@@ -141,7 +147,20 @@ class EnforceOutputSchema(AbstractCapability[None]):
         del output_context
         if ctx.partial_output:
             return output
-        faults = [f"{error.json_path}: {error.message}" for error in self.validator.iter_errors(output)]
+        faults = [f"{path}: must be a finite number" for path in _not_finite(output)]
+        faults += [f"{error.json_path}: {error.message}" for error in self.validator.iter_errors(output)]
         if faults:
             raise ModelRetry("The answer violates the output schema. " + "; ".join(faults[:_MAX_FAULTS_TOLD]))
         return output
+
+
+def _not_finite(value: object, path: str = "$") -> Iterator[str]:
+    """Give the path of each NaN and Infinity: Python reads them from JSON, which has no such numbers."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _not_finite(child, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _not_finite(child, f"{path}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path

@@ -149,6 +149,41 @@ async def test_a_failing_tool_is_opaque_outside_and_placed_in_the_log(caplog: py
     harness.assert_counted_once_as(Outcome.AGENT_FAILED)
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), BaseExceptionGroup("", [asyncio.CancelledError()])])
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure_of_the_agent(error: BaseException) -> None:
+    def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        raise error
+
+    harness = Harness(FunctionModel(answer))
+
+    with pytest.raises(RunError) as raised:
+        await harness.service.run(request())
+
+    assert raised.value.outcome is Outcome.AGENT_FAILED
+    harness.assert_counted_once_as(Outcome.AGENT_FAILED)
+
+
+async def test_half_a_surrogate_pair_is_no_answer() -> None:
+    harness = Harness(TestModel(custom_output_text="smile \ud83d"))
+
+    with pytest.raises(RunError) as raised:
+        await harness.service.run(request())
+
+    assert raised.value.outcome is Outcome.MODEL_MISBEHAVED
+    harness.assert_counted_once_as(Outcome.MODEL_MISBEHAVED)
+
+
+async def test_half_a_surrogate_pair_is_replaced_in_the_pieces_of_a_stream() -> None:
+    harness = Harness(TestModel(custom_output_text="smile \ud83d"))
+
+    async with aclosing(harness.service.stream(request())) as events:
+        assert [await anext(events), await anext(events)] == [TextDelta("smile "), TextDelta("?")]
+        with pytest.raises(RunError):
+            await anext(events)
+
+    harness.assert_counted_once_as(Outcome.MODEL_MISBEHAVED)
+
+
 async def test_what_is_left_of_the_time_counts_from_the_arrival() -> None:
     harness = Harness(hanging(), timeout=3600)
 

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ def problems_of(schema: dict[str, Any]) -> dict[str, str]:
         {**NAME, "$schema": "http://json-schema.org/draft-07/schema#"},
         {"type": "object", "$defs": {"n": {"type": "string"}}, "properties": {"n": {"$ref": "#/$defs/n"}}},
         {"type": "object", "properties": {"$ref": {"type": "string"}}},
+        {"type": "object", "properties": {"a": {"const": {"$ref": "x"}, "enum": [{"$ref": "y"}]}}},
     ],
 )
 def test_a_json_schema_of_an_object_is_taken(schema: dict[str, Any]) -> None:
@@ -90,6 +92,11 @@ def test_a_json_schema_of_an_object_is_taken(schema: dict[str, Any]) -> None:
             "$defs.b",
             "refers to itself, and pydantic-ai supports no recursive schema",
         ),
+        (
+            {"type": "object", "properties": {"default": {"$ref": "#/$defs/missing"}}},
+            "properties.default.$ref",
+            "refers to '#/$defs/missing', and there is no such definition",
+        ),
         ({"type": "object", "$schema": "urn:mine"}, "$schema", "unknown dialect 'urn:mine'"),
         ({"type": "object", "$schema": 5}, "$schema", "unknown dialect 5"),
         ({"type": "array"}, "type", "the answer must be an object"),
@@ -98,6 +105,12 @@ def test_a_json_schema_of_an_object_is_taken(schema: dict[str, Any]) -> None:
 )
 def test_what_is_no_usable_schema_is_told(schema: dict[str, Any], field: str, message: str) -> None:
     assert problems_of(schema)[f"spec.agent.output_schema.{field}"] == message
+
+
+def test_a_reference_as_the_whole_schema_is_told_to_be_written_out() -> None:
+    _, (problem,) = compile_schema({"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}})
+
+    assert problem.remedy.startswith("write the definition that `$ref` names in its place")
 
 
 def test_a_recursive_schema_is_refused_because_pydantic_ai_refuses_it() -> None:
@@ -133,6 +146,14 @@ async def test_a_violation_goes_back_to_the_model_with_the_reason() -> None:
 
     assert (await agent.run("Who?")).output == {"name": "ada"}
     assert "$.name: 'Ada' does not match '^[a-z]+$'" in repr(seen[1])
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+async def test_a_number_that_json_does_not_have_goes_back_to_the_model(number: float) -> None:
+    agent, seen = agent_answering({"name": "ada", "sizes": [{"of": number}]}, {"name": "ada", "sizes": []})
+
+    assert (await agent.run("Who?")).output == {"name": "ada", "sizes": []}
+    assert "$.sizes[0].of: must be a finite number" in repr(seen[1])
 
 
 async def test_a_model_that_does_not_learn_gives_no_answer() -> None:
