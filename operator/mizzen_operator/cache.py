@@ -35,38 +35,61 @@ class Cache:
 
     def __init__(self) -> None:
         self._families: dict[Key, dict[Name, Record]] = {}
-        self._listings = 0
-        self._gone: set[str] = set()
-        """Uids deleted while a list is being read: the list may still show them."""
+        self._by_uid: dict[str, Record] = {}
+        """The same records: an object whose label was edited is found where it was before."""
+        self._gone: list[dict[str, int]] = []
+        """For each `reading` that goes on: uids deleted meanwhile, with the version at which they were."""
 
-    def put(self, record: Record) -> bool:
+    def put(self, record: Record) -> frozenset[Key]:
         """Remember an object.
 
         Returns:
-            Whether it says anything new: False for an echo, for an older version, and for a version that changed
-            only what nobody here looks at.
+            The agents about which it says anything new: none for an echo, for an older version, and for a version that
+            changed only what nobody here looks at; two for an object that went from one to the other.
         """
-        if record.uid in self._gone:
-            return False
-        family = self._families.setdefault(record.key, {})
-        known = family.get((record.kind, record.name))
-        if known is not None and known.uid == record.uid and known.version >= record.version:
-            return False
-        family[record.kind, record.name] = record
-        return known is None or dataclasses.replace(known, version=record.version) != record
+        if any(gone.get(record.uid, -1) >= record.version for gone in self._gone):
+            return frozenset()
+        known = self._by_uid.get(record.uid)
+        if known is not None and known.version >= record.version:
+            return frozenset()
+        before = self._families.get(record.key, {}).get((record.kind, record.name))
+        for old in (known, before):
+            self._drop(old)
+        self._families.setdefault(record.key, {})[record.kind, record.name] = record
+        self._by_uid[record.uid] = record
+        if known is None:
+            return frozenset({record.key})
+        if dataclasses.replace(known, version=record.version) == record:
+            return frozenset()
+        return frozenset({known.key, record.key})
 
-    def remove(self, record: Record) -> bool:
-        """Forget an object that was deleted. Returns whether it was known."""
-        if self._listings:
-            self._gone.add(record.uid)
-        family = self._families.get(record.key, {})
-        known = family.get((record.kind, record.name))
-        if known is None or known.uid != record.uid:
-            return False
+    def remove(self, uid: str, version: int) -> frozenset[Key]:
+        """Remember that an object was deleted, or is no agent's any more.
+
+        Args:
+            uid: Whose.
+            version: Resource version at which it was; a newer version is news again.
+
+        Returns:
+            The agent that had it, if any.
+        """
+        for gone in self._gone:
+            gone[uid] = max(version, gone.get(uid, -1))
+        known = self._by_uid.get(uid)
+        self._drop(known)
+        return frozenset({known.key} if known is not None else ())
+
+    def forget(self, record: Record) -> None:
+        """Know nothing of an object any more: what was known is wrong, and somebody is about to read it."""
+        self._drop(self._by_uid.get(record.uid))
+
+    def _drop(self, record: Record | None) -> None:
+        if record is None or self._by_uid.pop(record.uid, None) is None:
+            return
+        family = self._families[record.key]
         del family[record.kind, record.name]
         if not family:
             del self._families[record.key]
-        return True
 
     def observe(self, key: Key) -> Observed:
         """Give all that is known about an agent."""
@@ -91,17 +114,16 @@ class Cache:
         ]
 
     @contextmanager
-    def listing(self) -> Iterator[None]:
-        """While a list is read: what is deleted meanwhile stays deleted, even if the list still shows it."""
-        self._listings += 1
+    def reading(self) -> Iterator[None]:
+        """While answers are under way: what is deleted meanwhile stays deleted, even if an answer still shows it."""
+        gone: dict[str, int] = {}
+        self._gone.append(gone)
         try:
             yield
         finally:
-            self._listings -= 1
-            if not self._listings:
-                self._gone.clear()
+            self._gone = [other for other in self._gone if other is not gone]
 
-    def retain(self, kind: Kind, namespace: str | None, listed: Collection[str], version: int) -> list[Record]:
+    def retain(self, kind: Kind, namespace: str | None, listed: Collection[str], version: int) -> frozenset[Key]:
         """Forget what a complete list did not show, unless it is newer than the list.
 
         Args:
@@ -111,9 +133,9 @@ class Cache:
             version: Resource version of the list.
 
         Returns:
-            What was forgotten.
+            The agents that had it.
         """
         missing = [
             record for record in self.records(kind, namespace) if record.uid not in listed and record.version <= version
         ]
-        return [record for record in missing if self.remove(record)]
+        return frozenset[Key]().union(*(self.remove(record.uid, version) for record in missing))

@@ -124,7 +124,7 @@ def _names(kind: Kind) -> Callable[[kopf.Resource], bool]:
 def _handler(kind: Kind, intake: Intake) -> Callable[..., Any]:
     async def on_event(event: kopf.RawEvent, **_: Any) -> None:
         if event["type"] == "DELETED":
-            intake.gone(kind, event["object"])
+            intake.gone(event["object"])
         else:
             intake.seen(kind, event["object"])
 

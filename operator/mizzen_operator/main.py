@@ -95,7 +95,7 @@ class Operator:
         queue = WorkQueue[Key](time.monotonic, Backoff(rng), QueueMetrics(registry))
         registry.register(QueueGauges(queue))
         events = EventRecorder(cluster, time.monotonic, _now, socket.gethostname())
-        reconciler = Reconciler(cluster, cache, events, settings.runtime_image, _now)
+        reconciler = Reconciler(cluster, cache, events, settings.runtime_image, _now, again=queue.add)
         watches = WatchMonitor(time.monotonic, WATCHED)
         self._workers = Workers(queue, reconciler.reconcile, registry)
         self._resync = Resync(cluster, cache, queue, settings.namespaces, rng)

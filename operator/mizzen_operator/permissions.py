@@ -1,7 +1,8 @@
 """The rights that the operator needs, and no others: the chart renders its roles from the same list.
 
 - `patch` is server-side apply; where the object is not there yet, the API server asks for `create` too.
-- `get` is the live read before a name is used for the first time.
+- `get` is the live read before a name is used for the first time, and of the resource before a missing child is made
+  again.
 - `delete` is for what is no longer desired. Deployments and Services go with their owner.
 - There is nothing on Secrets: kubelet mounts them.
 """
@@ -21,7 +22,7 @@ class PolicyRule:
 
 
 RULES = (
-    PolicyRule((GROUP,), (PLURAL,), ("list", "watch")),
+    PolicyRule((GROUP,), (PLURAL,), ("get", "list", "watch")),
     PolicyRule((GROUP,), (f"{PLURAL}/status",), ("patch",)),
     PolicyRule(("",), ("configmaps", "serviceaccounts"), ("get", "list", "watch", "create", "patch", "delete")),
     PolicyRule(("",), ("services",), ("get", "list", "watch", "create", "patch")),

@@ -44,7 +44,14 @@ class Reconciler:
     """Reconciles one agent at a time; several tasks may use it for different agents."""
 
     def __init__(
-        self, cluster: Cluster, cache: Cache, events: EventRecorder, runtime_image: str, now: Callable[[], datetime]
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        events: EventRecorder,
+        runtime_image: str,
+        now: Callable[[], datetime],
+        *,
+        again: Callable[[Key], None],
     ) -> None:
         """Bind what a reconcile needs.
 
@@ -54,12 +61,15 @@ class Reconciler:
             events: Where changes are told.
             runtime_image: What runs if a resource names no image.
             now: The time of day, with its zone.
+            again: Told of an agent that has changed while it was reconciled: the watch's news of it comes too late to
+                be news.
         """
         self._cluster = cluster
         self._cache = cache
         self._events = events
         self._runtime_image = runtime_image
         self._now = now
+        self._again = again
 
     async def reconcile(self, key: Key) -> None:
         """Bring one agent to its desired state, as far as that is possible now, and say how far it is.
@@ -68,6 +78,10 @@ class Reconciler:
             ReconcileError: Something is in the way. The status says so already.
             ClusterError: A call failed; trying again may help.
         """
+        with self._cache.reading():
+            await self._reconcile(key)
+
+    async def _reconcile(self, key: Key) -> None:
         record = self._cache.observe(key).agent
         if record is None or record.deleting:
             return  # the garbage collector takes the children along
@@ -99,10 +113,23 @@ class Reconciler:
         foreign = conflicts(desired, observed, record.uid)
         if foreign:
             raise _conflict(foreign)
-        for action in plan(desired, observed, record.uid):
+        actions = plan(desired, observed, record.uid)
+        if not first and any(isinstance(action, Create) for action in actions) and not await self._is_there(record):
+            return
+        for action in actions:
             await self._perform(record, action)
             if (happening := _put_back(action, first=first)) is not None:
                 await self._events.tell(record, happening)
+
+    async def _is_there(self, record: AgentRecord) -> bool:
+        """Read the resource itself: children that are missing may have gone with it, unnoticed by the watch."""
+        raw = await self._cluster.get(Kind.AGENT, record.key.namespace, record.name)
+        current = agent_record(raw) if raw is not None else None
+        if current is None or current.uid != record.uid:
+            self._cache.remove(record.uid, record.version)
+        if current is not None and self._cache.put(current):
+            self._again(record.key)
+        return current is not None and current.uid == record.uid and not current.deleting
 
     async def _gather(self, record: AgentRecord, desired: Desired) -> Observed:
         """Give what is known, after a live read of each desired child that is not.
@@ -128,7 +155,7 @@ class Reconciler:
         try:
             if isinstance(action, Delete):
                 await self._cluster.delete(action.child.kind, record.key.namespace, action.child.name, action.child.uid)
-                self._cache.remove(action.child)
+                self._cache.remove(action.child.uid, action.child.version)
                 _log.info("%s: deleted %s %s", record.key, action.child.kind.kind_name, action.child.name)
                 return
             raw = await self._cluster.apply(action.kind, action.manifest, force=isinstance(action, Update))
@@ -146,7 +173,7 @@ class Reconciler:
             # What was known is wrong: the next attempt reads the object itself.
             known = self._cache.observe(record.key).child(kind, name)
             if known is not None:
-                self._cache.remove(known)
+                self._cache.forget(known)
             raise error
         if isinstance(error, RejectedError):
             raise UserMustActError(
@@ -202,8 +229,16 @@ class Reconciler:
                 record.key.namespace, record.name, record.uid, status.model_dump(mode="json")
             )
         except NotFoundError:
-            return  # deleted meanwhile
-        self._cache.put(agent_record(raw))
+            self._cache.remove(record.uid, record.version)
+            return
+        except ConflictError:
+            if await self._is_there(record):
+                raise
+            return
+        answer = agent_record(raw)
+        self._cache.put(answer)
+        if answer.deleting or stored_resource(answer).generation != stored_resource(record).generation:
+            self._again(record.key)
 
 
 def _invalid_spec(error: InvalidSpecError) -> UserMustActError:

@@ -148,6 +148,11 @@ def record_of(kind: Kind, raw: Mapping[str, Any]) -> Record | None:
     return child_record(kind, key, raw)
 
 
+def identity(raw: Mapping[str, Any]) -> tuple[str, int]:
+    """Give an object's uid and resource version."""
+    return raw["metadata"]["uid"], int(raw["metadata"]["resourceVersion"])
+
+
 def agent_record(raw: Mapping[str, Any]) -> AgentRecord:
     """Parse an AgentDeployment."""
     metadata = raw["metadata"]
@@ -180,14 +185,8 @@ def child_record(kind: Kind, key: Key, raw: Mapping[str, Any]) -> ChildRecord:
 
 
 def _common(kind: Kind, key: Key, raw: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = raw["metadata"]
-    return {
-        "kind": kind,
-        "name": metadata["name"],
-        "key": key,
-        "uid": metadata["uid"],
-        "version": int(metadata["resourceVersion"]),
-    }
+    uid, version = identity(raw)
+    return {"kind": kind, "name": raw["metadata"]["name"], "key": key, "uid": uid, "version": version}
 
 
 def _revision(metadata: Mapping[str, Any]) -> str | None:

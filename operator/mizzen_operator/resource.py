@@ -31,6 +31,12 @@ def stored_resource(record: AgentRecord) -> StoredResource:
     return StoredResource(raw["metadata"].get("generation", 0), raw["spec"].get("replicas", 1), status)
 
 
+def is_behind(record: AgentRecord) -> bool:
+    """Tell whether the status speaks of another generation of the spec than there is."""
+    stored = stored_resource(record)
+    return stored.status.observed_generation != stored.generation
+
+
 def parse_agent(record: AgentRecord) -> AgentDeployment:
     """Read the resource strictly.
 

@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from mizzen_operator.cache import Cache
 from mizzen_operator.cluster.errors import ClusterError
 from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import WATCHED, Kind
-from mizzen_operator.records import record_of
+from mizzen_operator.records import AgentRecord, record_of
+from mizzen_operator.resource import is_behind
 from mizzen_operator.workqueue import Priority, WorkQueue
 
 PERIOD_SECONDS = 600.0
@@ -54,10 +55,13 @@ class Resync:
         return len(agents)
 
     async def once(self) -> None:
-        """List everything; queue the agents about which the cache was wrong."""
+        """List everything; queue the agents about which the cache was wrong, or whose status speaks of another spec."""
         for kind in WATCHED:
             for namespace in self._namespaces:
                 await self._compare(kind, namespace)
+        for record in self._cache.records(Kind.AGENT, None):
+            if isinstance(record, AgentRecord) and is_behind(record):
+                self._queue.add(record.key, Priority.LOW)
 
     async def run(self) -> None:
         """Resync every ten minutes or so, for ever. One that fails is logged; the next one follows."""
@@ -70,7 +74,7 @@ class Resync:
 
     async def _compare(self, kind: Kind, namespace: str | None) -> None:
         listed, version = set(), 0
-        with self._cache.listing():
+        with self._cache.reading():
             async for page in self._cluster.pages(kind, namespace):
                 version = page.version
                 for raw in page.items:
@@ -78,7 +82,9 @@ class Resync:
                     if record is None:
                         continue
                     listed.add(record.uid)
-                    if self._cache.put(record):
-                        self._queue.add(record.key, Priority.LOW)
-            for record in self._cache.retain(kind, namespace, listed, version):
-                self._queue.add(record.key, Priority.LOW)
+                    self._add(self._cache.put(record))
+            self._add(self._cache.retain(kind, namespace, listed, version))
+
+    def _add(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._queue.add(key, Priority.LOW)

@@ -5,6 +5,7 @@
   resources:
   - agentdeployments
   verbs:
+  - get
   - list
   - watch
 - apiGroups:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen_operator.cache import Cache
+from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind
 from mizzen_operator.records import PodRecord, Record, record_of
 from tests.unit.operator.builders import KEY, container, pod, raw_agent
@@ -56,7 +57,7 @@ def test_an_object_that_took_the_place_of_another_is_news_whatever_its_version()
 def test_the_late_news_of_a_deletion_does_not_remove_the_successor() -> None:
     cache = Cache()
     cache.put(pod_at(2, uid="second"))
-    assert not cache.remove(pod_at(1, uid="first"))
+    assert not cache.remove("first", 3)
     assert cache.observe(KEY).pods == (pod_at(2, uid="second"),)
 
 
@@ -64,36 +65,62 @@ def test_a_complete_list_removes_what_it_does_not_show() -> None:
     cache = Cache()
     cache.put(pod_at(1, uid="a", name="a"))
     cache.put(pod_at(2, uid="b", name="b"))
-    assert cache.retain(Kind.POD, None, {"b"}, version=5) == [pod_at(1, uid="a", name="a")]
+    assert cache.retain(Kind.POD, None, {"b"}, version=5) == {KEY}
     assert [record.name for record in cache.observe(KEY).pods] == ["b"]
 
 
 def test_what_is_newer_than_the_list_stays() -> None:
     cache = Cache()
     cache.put(pod_at(7))
-    assert cache.retain(Kind.POD, None, set(), version=5) == []
+    assert cache.retain(Kind.POD, None, set(), version=5) == frozenset()
 
 
 def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
     cache = Cache()
     cache.put(pod_at(1))
-    assert cache.retain(Kind.POD, "elsewhere", set(), version=5) == []
+    assert cache.retain(Kind.POD, "elsewhere", set(), version=5) == frozenset()
     assert cache.records(Kind.POD, KEY.namespace) == [pod_at(1)]
 
 
 def test_what_is_deleted_while_a_list_is_read_stays_deleted() -> None:
     cache = Cache()
     cache.put(pod_at(1))
-    with cache.listing():
-        cache.remove(pod_at(1))
+    with cache.reading():
+        cache.remove("a", 1)
         assert not cache.put(pod_at(1))
     assert cache.observe(KEY).pods == ()
+
+
+def test_what_comes_back_while_a_list_is_read_is_news() -> None:
+    cache = Cache()
+    cache.put(pod_at(1))
+    with cache.reading():
+        cache.remove("a", 2)
+        assert cache.put(pod_at(3)) == {KEY}
+    assert cache.observe(KEY).pods == (pod_at(3),)
+
+
+def test_an_object_that_goes_to_another_agent_is_news_for_both_and_leaves_the_first() -> None:
+    cache, other = Cache(), Key(KEY.namespace, "other")
+    cache.put(pod_at(1))
+    assert cache.put(replace(pod_at(2), key=other)) == {KEY, other}
+    assert cache.observe(KEY).pods == ()
+    assert len(cache.observe(other).pods) == 1
+    assert cache.remove("a", 3) == {other}
+
+
+def test_an_object_that_is_forgotten_is_news_when_it_is_read_again() -> None:
+    cache = Cache()
+    cache.put(pod_at(1))
+    with cache.reading():
+        cache.forget(pod_at(1))
+        assert cache.put(pod_at(1)) == {KEY}
 
 
 def test_a_cache_without_records_of_an_agent_holds_nothing_for_it() -> None:
     cache = Cache()
     cache.put(pod_at(1))
-    cache.remove(pod_at(1))
+    cache.remove("a", 1)
     assert cache.observe(KEY).pods == ()
     assert cache.records(Kind.POD, None) == []
 

@@ -1,0 +1,145 @@
+"""The reconciler against an API server in memory, with the news arriving when the test says so."""
+
+import asyncio
+from typing import Any
+
+from mizzen_operator.cache import Cache
+from mizzen_operator.intake import Intake
+from mizzen_operator.kinds import WATCHED, Kind
+from mizzen_operator.reconcile import Reconciler
+from mizzen_operator.status.events import EventRecorder
+from tests.unit.operator.builders import IMAGE, KEY, Object, raw_agent
+from tests.unit.operator.fake_cluster import FakeCluster
+from tests.unit.operator.queues import queue
+from tests.unit.operator.test_small_parts import NOW
+
+STATUS = "status AgentDeployment/hello"
+
+
+class Setup:
+    """A reconciler, what it works with, and one agent that the cluster has and the cache knows."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.cache = Cache()
+        self.queue = queue()
+        self.intake = Intake(self.cache, self.queue)
+        events = EventRecorder(self.cluster, lambda: 0.0, lambda: NOW, "pod-1")
+        self.reconciler = Reconciler(self.cluster, self.cache, events, IMAGE, lambda: NOW, again=self.queue.add)
+        self.cluster.store(Kind.AGENT, raw_agent())
+        self.see_all()
+
+    def see_all(self) -> None:
+        """Let the watches tell of everything that is there."""
+        for (kind, _, _), raw in list(self.cluster.objects.items()):
+            self.intake.seen(kind, raw)
+
+    def reconcile(self) -> None:
+        """Reconcile the agent once."""
+        asyncio.run(self.reconciler.reconcile(KEY))
+
+    def work(self) -> int:
+        """Reconcile until nothing is queued; give how often that was."""
+        count = 0
+        while (key := self.queue.take()) is not None:
+            assert key == KEY
+            self.reconcile()
+            self.queue.done(key)
+            count += 1
+            assert count < 10, "a hot loop"
+        return count
+
+    def status(self) -> Any:
+        """Give the status that the API server has."""
+        return self.cluster.objects[Kind.AGENT, KEY.namespace, KEY.name]["status"]
+
+    def edit(self) -> None:
+        """Change the resource as a user does."""
+
+        def changed(raw: Object) -> None:
+            raw["spec"]["agent"]["instructions"] = "Be kind."
+
+        self.cluster.change(Kind.AGENT, KEY.name, changed)
+
+
+def test_an_agent_is_made_once_and_then_nothing_is_written() -> None:
+    setup = Setup()
+    setup.work()
+    assert setup.cluster.writes[-1] == STATUS
+    assert len(setup.cluster.writes) == 5
+    setup.see_all()
+    setup.work()
+    setup.reconcile()
+    assert len(setup.cluster.writes) == 5
+
+
+def test_an_edit_that_comes_with_the_answer_to_a_status_write_is_worked_on() -> None:
+    setup = Setup()
+    setup.cluster.before[STATUS] = setup.edit
+    setup.work()
+    setup.see_all()  # the watch's news, which the answer has made old
+    setup.work()
+    assert setup.status()["observedGeneration"] == 2
+
+
+def test_an_agent_whose_status_is_not_found_is_forgotten() -> None:
+    setup = Setup()
+    setup.cluster.before[STATUS] = setup.cluster.objects.clear
+    setup.work()
+    writes = len(setup.cluster.writes)
+    setup.reconcile()
+    assert setup.cache.observe(KEY).agent is None
+    assert len(setup.cluster.writes) == writes
+
+
+def test_an_agent_in_whose_place_is_another_is_forgotten_for_that_one() -> None:
+    setup = Setup()
+    successor = raw_agent()
+    successor["metadata"]["uid"] = "successor"
+
+    def replaced() -> None:
+        for kind in WATCHED:
+            for name in setup.cluster.names(kind):
+                gone = setup.cluster.take_away(kind, name)
+                if kind is not Kind.AGENT:
+                    setup.intake.gone(gone)
+        setup.cluster.store(Kind.AGENT, successor)
+
+    setup.cluster.before[STATUS] = replaced
+    setup.work()
+    agent = setup.cache.observe(KEY).agent
+    assert agent is not None
+    assert agent.uid == "successor"
+    assert setup.status()["observedGeneration"] == 1
+    assert setup.cluster.names(Kind.DEPLOYMENT) == ["hello"]
+
+
+def test_children_that_went_with_an_agent_whose_deletion_was_missed_are_not_made_again() -> None:
+    setup = Setup()
+    setup.work()
+    setup.see_all()
+    setup.work()
+    for kind in reversed(WATCHED):
+        for name in setup.cluster.names(kind):
+            gone = setup.cluster.take_away(kind, name)
+            if kind is not Kind.AGENT:
+                setup.intake.gone(gone)
+    writes = len(setup.cluster.writes)
+    setup.work()
+    assert len(setup.cluster.writes) == writes
+    assert setup.cache.observe(KEY).agent is None
+
+
+def test_a_child_that_was_deleted_is_made_again() -> None:
+    setup = Setup()
+    setup.work()
+    setup.intake.gone(setup.cluster.take_away(Kind.SERVICE, "hello"))
+    setup.work()
+    assert setup.cluster.names(Kind.SERVICE) == ["hello"]
+
+
+def test_the_answer_to_a_status_write_does_not_bring_back_an_agent_that_was_deleted_meanwhile() -> None:
+    setup = Setup()
+    setup.cluster.after[STATUS] = lambda: setup.intake.gone(setup.cluster.take_away(Kind.AGENT, "hello"))
+    setup.work()
+    assert setup.cache.observe(KEY).agent is None

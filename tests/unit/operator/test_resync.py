@@ -1,0 +1,75 @@
+"""The resync against an API server in memory: what the watches missed is found."""
+
+import asyncio
+import random
+
+from mizzen_operator.cache import Cache
+from mizzen_operator.intake import Intake
+from mizzen_operator.keys import Key
+from mizzen_operator.kinds import Kind
+from mizzen_operator.records import agent_record
+from mizzen_operator.resync import Resync
+from mizzen_operator.workqueue import WorkQueue
+from tests.unit.operator.builders import KEY, Object, container, raw_agent, raw_pod
+from tests.unit.operator.fake_cluster import FakeCluster
+from tests.unit.operator.queues import queue
+
+REPORTED = {"observedGeneration": 1}
+
+
+def resync(cluster: FakeCluster, cache: Cache, keys: WorkQueue[Key]) -> Resync:
+    return Resync(cluster, cache, keys, (), random.Random(1))  # noqa: S311 - the same jitter in each run
+
+
+def found(cluster: FakeCluster, cache: Cache) -> Key | None:
+    """Give the agent that a resync queues."""
+    keys = queue()
+    asyncio.run(resync(cluster, cache, keys).once())
+    return keys.take()
+
+
+def test_a_delete_that_the_watch_missed_is_found() -> None:
+    cluster, cache = FakeCluster(), Cache()
+    cache.put(agent_record(raw_agent(status=REPORTED)))
+    assert found(cluster, cache) == KEY
+    assert cache.observe(KEY).agent is None
+
+
+def test_a_cache_that_is_right_queues_nothing() -> None:
+    cluster, cache = FakeCluster(), Cache()
+    cache.put(agent_record(cluster.store(Kind.AGENT, raw_agent(status=REPORTED))))
+    assert found(cluster, cache) is None
+
+
+def test_an_agent_whose_status_speaks_of_an_earlier_spec_is_queued() -> None:
+    cluster, cache = FakeCluster(), Cache()
+    cache.put(agent_record(cluster.store(Kind.AGENT, raw_agent(status=REPORTED, generation=2))))
+    assert found(cluster, cache) == KEY
+
+
+def relabelled(pod: Object, **labels: str) -> Object:
+    metadata = {**pod["metadata"], "labels": labels, "resourceVersion": "6"}
+    return {**pod, "metadata": metadata}
+
+
+def test_a_pod_whose_label_names_another_agent_leaves_the_first_and_both_are_queued() -> None:
+    cache, keys = Cache(), queue()
+    intake = Intake(cache, keys)
+    pod = raw_pod("a", container())
+    intake.seen(Kind.POD, pod)
+    assert keys.take() == KEY
+    keys.done(KEY)
+    intake.seen(Kind.POD, relabelled(pod, **{"app.kubernetes.io/instance": "other"}))
+    assert {keys.take(), keys.take()} == {KEY, Key(KEY.namespace, "other")}
+    assert cache.observe(KEY).pods == ()
+
+
+def test_a_pod_that_lost_its_label_leaves_its_agent() -> None:
+    cache, keys = Cache(), queue()
+    intake = Intake(cache, keys)
+    pod = raw_pod("a", container())
+    intake.seen(Kind.POD, pod)
+    keys.done(keys.take() or KEY)
+    intake.seen(Kind.POD, relabelled(pod))
+    assert keys.take() == KEY
+    assert cache.observe(KEY).pods == ()
