@@ -1,16 +1,20 @@
 """Reads and checks the body of `POST /v1/run`."""
 
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import PydanticCustomError, from_json
 
-from mizzen_api.problems import Problem, problems_of
+from mizzen_api.problems import Problem, path_of, problems_of
 from mizzen_runtime.http.asgi import Receive, Scope
 from mizzen_runtime.http.problem import ProblemDetails, plain_problem
 
-_MAX_PROBLEMS = 20
-"""How many problems of a body are told; the answer's `detail` has their number."""
+_MAX_UNKNOWN_TOLD = 10
+_CLOSE = [(b"connection", b"close")]
+"""For an answer to a body that is not read: what is left of it must not be waited for."""
 _EXAMPLE = 'send an object such as {"input": "Hello"}'
 
 
@@ -27,7 +31,7 @@ class ClientGone(Exception):  # noqa: N818 - an event rather than an error
 
 
 class RunBody(BaseModel):
-    """What a caller may send."""
+    """What a caller may send. Of a key that is given twice, the last value counts."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -42,6 +46,12 @@ class RunBody(BaseModel):
             raise PydanticCustomError("input_type", "must be a text or a JSON object")
         if not value or (isinstance(value, str) and value.isspace()):
             raise PydanticCustomError("input_empty", "is empty")
+        if isinstance(value, dict):
+            try:
+                json.dumps(value, allow_nan=False)
+            except ValueError as error:
+                # 1e400 is read as Infinity, which no JSON has.
+                raise PydanticCustomError("input_number", "holds a number that is too large") from error
         return value
 
 
@@ -59,7 +69,7 @@ async def read_run_body(scope: Scope, receive: Receive, limit: int) -> RunBody:
     """
     content_type = _header(scope, b"content-type").partition(b";")[0].strip().lower()
     if content_type and content_type != b"application/json":
-        raise BodyRefused(plain_problem(415, "send the body as content-type: application/json"))
+        raise BodyRefused(plain_problem(415, "send the body as content-type: application/json", headers=_CLOSE))
     return _parse(await _read(scope, receive, limit))
 
 
@@ -90,35 +100,49 @@ def _parse(body: bytes) -> RunBody:
         raise BodyRefused(ProblemDetails(400, "not-json", "The body is no JSON", detail)) from error
     if not isinstance(value, dict):
         raise BodyRefused(_invalid((Problem(field="", message="must be a JSON object", remedy=_EXAMPLE),)))
+    # Told here, because pydantic would take a second for a body of nothing but unknown fields.
+    known = {name: value.pop(name) for name in RunBody.model_fields if name in value}
+    unknown = tuple(_unknown(value))
     try:
-        return RunBody.model_validate(value)
+        run_body = RunBody.model_validate(known)
     except ValidationError as error:
-        raise BodyRefused(_invalid(problems_of(error))) from error
+        raise BodyRefused(_invalid((*problems_of(error), *unknown))) from error
+    if unknown:
+        raise BodyRefused(_invalid(unknown))
+    return run_body
+
+
+def _unknown(fields: Mapping[str, object]) -> Iterator[Problem]:
+    remedy = "remove it, or correct its spelling"
+    for name in islice(fields, _MAX_UNKNOWN_TOLD):
+        yield Problem(field=path_of((name,)), message="unknown field", remedy=remedy)
+    if (more := len(fields) - _MAX_UNKNOWN_TOLD) > 0:
+        yield Problem(field="", message=f"{more} more unknown fields", remedy="remove them")
 
 
 def _invalid(problems: tuple[Problem, ...]) -> ProblemDetails:
     count = len(problems)
-    told = problems[:_MAX_PROBLEMS]
-    each = "each" if len(told) == count else f"the first {_MAX_PROBLEMS}, each"
     return ProblemDetails(
         status=422,
         code="invalid-request",
         title="The request has problems",
-        detail=f"{count} problem{'s' if count > 1 else ''} in the body; `errors` names {each} with its remedy",
+        detail=f"{count} problem{'s' if count > 1 else ''} in the body; `errors` names each with its remedy",
         errors=[
-            {"field": problem.field or "body", "message": problem.message, "remedy": problem.remedy} for problem in told
+            {"field": problem.field or "body", "message": problem.message, "remedy": problem.remedy}
+            for problem in problems
         ],
     )
 
 
 def _too_large(limit: int) -> BodyRefused:
-    return BodyRefused(ProblemDetails(413, "body-too-large", "The body is too large", f"a body may have {limit} bytes"))
+    detail = f"a body may have {limit} bytes"
+    return BodyRefused(ProblemDetails(413, "body-too-large", "The body is too large", detail, headers=_CLOSE))
 
 
 def too_slow(seconds: float) -> BodyRefused:
-    """Give the answer for a body that is not whole after `seconds`; what comes of it later is not waited for."""
+    """Give the answer for a body that is not whole after `seconds`."""
     detail = f"the body was not complete after {seconds:g} seconds"
-    return BodyRefused(plain_problem(408, detail, headers=[(b"connection", b"close")]))
+    return BodyRefused(plain_problem(408, detail, headers=_CLOSE))
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -79,6 +79,7 @@ def test_a_body_that_is_too_large_by_its_header_is_refused_unread(shared_runtime
 
     assert answer.status == 413
     assert problem_of(answer)["detail"] == "a body may have 2000 bytes"
+    assert answer.headers["connection"] == "close"
 
 
 def test_a_body_that_grows_too_large_is_refused_while_it_arrives(shared_runtime: RuntimeProcess) -> None:
@@ -89,12 +90,23 @@ def test_a_body_that_grows_too_large_is_refused_while_it_arrives(shared_runtime:
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_many_problems_are_counted_and_the_first_ones_told(shared_runtime: RuntimeProcess) -> None:
-    problem = problem_of(shared_runtime.post(json.dumps({"input": "a", **{f"x{i}": 1 for i in range(50)}}).encode()))
+def test_of_many_unknown_fields_the_first_are_named_and_the_others_counted(shared_runtime: RuntimeProcess) -> None:
+    body = {"input": 5, "y" * 300: 1, **{f"x{i}": 1 for i in range(50)}}
 
-    assert problem["detail"] == "50 problems in the body; `errors` names the first 20, each with its remedy"
-    assert isinstance(problem["errors"], list)
-    assert len(problem["errors"]) == 20
+    errors = problem_of(shared_runtime.post(json.dumps(body).encode()))["errors"]
+
+    assert isinstance(errors, list)
+    assert [error["field"] for error in errors[:3]] == ["input", "y" * 99 + "…", "x0"]
+    assert [error["message"] for error in errors[-2:]] == ["unknown field", "41 more unknown fields"]
+    assert len(errors) == 12
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"-1e400"])
+def test_a_number_that_no_computer_can_hold_is_refused(shared_runtime: RuntimeProcess, number: bytes) -> None:
+    answer = shared_runtime.post(b'{"input": {"a": [%b]}}' % number)
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["message"] == "holds a number that is too large"
 
 
 def test_a_wrong_value_is_told_by_its_first_characters(shared_runtime: RuntimeProcess) -> None:
@@ -110,6 +122,7 @@ def test_another_content_type_is_refused(shared_runtime: RuntimeProcess, content
 
     assert answer.status == 415
     assert problem_of(answer)["detail"] == "send the body as content-type: application/json"
+    assert answer.headers["connection"] == "close"
 
 
 def test_json_with_a_charset_is_taken(shared_runtime: RuntimeProcess) -> None:

@@ -1,6 +1,7 @@
 """The pieces of the transport that need no socket."""
 
 import json
+import time
 
 import pytest
 
@@ -76,6 +77,17 @@ async def test_a_body_that_fits_to_the_byte_is_taken() -> None:
     ]
 
     assert (await read_run_body(scope_of(), receiving(*halves), len(body))).input == "Hello"
+
+
+async def test_a_body_of_nothing_but_unknown_fields_is_refused_at_once() -> None:
+    body = json.dumps({f"{'x' * 5}{i}": 1 for i in range(70_000)}).encode()
+    started = time.process_time()
+
+    with pytest.raises(BodyRefused) as refused:
+        await read_run_body(scope_of(), receiving({"type": "http.request", "body": body}), len(body))
+
+    assert time.process_time() - started < 0.3, "the event loop stands still meanwhile"
+    assert len(refused.value.details.to_json()) < 2000
 
 
 async def test_a_client_that_leaves_while_sending_is_noticed() -> None:
