@@ -1,7 +1,13 @@
 """`python -m mizzen_runtime`."""
 
+import signal
 import sys
 
-from mizzen_runtime.server import main
+# As a container's first process it would otherwise miss what is sent before the imports below are done.
+_early: list[int] = []
+for _number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(_number, lambda number, _frame: _early.append(number))
 
-sys.exit(main())
+from mizzen_runtime.server import main  # noqa: E402 - see above
+
+sys.exit(main(stop_requested=lambda: bool(_early)))

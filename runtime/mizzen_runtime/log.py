@@ -4,16 +4,20 @@ An exception is logged by its types and the places it passed through, never by i
 asked, what a model answered, or a password in a connection string.
 """
 
+import asyncio
 import json
 import logging
 import sys
+import threading
 import time
 import traceback
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _MAX_FRAMES = 12
+
+_log = logging.getLogger("mizzen.log")
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
@@ -95,6 +99,24 @@ def configure(stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("mizzen").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
+
+
+def hook() -> None:
+    """Log what ends the process or a thread, or fails in a finalizer, instead of Python's printing it with its text."""
+    sys.excepthook = lambda _kind, error, _trace: _log.critical("the process failed", exc_info=error)
+    threading.excepthook = _log_threads_error
+    sys.unraisablehook = lambda failure: _log.error("a finalizer failed", exc_info=failure.exc_value)
+
+
+def _log_threads_error(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_type is not SystemExit:
+        _log.error("a thread failed", exc_info=failure.exc_value)
+
+
+def log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio has nobody to raise to ; its own handler would add reprs that hold texts."""
+    error = context.get("exception")
+    _log.error("a background task failed" if error else context["message"], exc_info=error)
 
 
 def identify(*, namespace: str, agent: str, revision: str) -> None:

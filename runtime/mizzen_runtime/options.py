@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
-from mizzen_api.timing import CLOSE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
+from mizzen_api.timing import PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
 
 MAX_BODY_BYTES = 1024 * 1024
+_LAST_ANSWER_SECONDS = 1.0
+"""What an answer that used up its time has for its way out."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +19,8 @@ class Options:
 
     config: Path | None
     """The rendered configuration; where the operator mounts it without one."""
-    host: str
-    """Address that both ports listen on."""
+    host: str | None
+    """Address that both ports listen on; every address without one."""
     port: int
     """Port of the traffic; 0 takes a free one."""
     management_port: int
@@ -33,9 +35,9 @@ class Options:
     """Largest request body."""
 
     @property
-    def drain_grace(self) -> int:
+    def drain_grace(self) -> float:
         """Seconds that running requests are waited for once no new ones are accepted."""
-        return int(self.request_timeout + CLOSE_SECONDS)
+        return self.request_timeout + _LAST_ANSWER_SECONDS
 
 
 def _positive(text: str) -> float:
@@ -70,7 +72,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line (`sys.argv` without `arguments`); exits with 2 and a usage message when it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m mizzen_runtime", description="Serve one agent over HTTP.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="agent.json (default: as mounted in a pod)")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all)")  # noqa: S104 - a pod's port is reached from outside the pod
+    parser.add_argument("--host", help="address to listen on (default: all, of IPv4 and IPv6)")
     parser.add_argument("--port", type=_port, default=TRAFFIC_PORT, help=f"traffic (default: {TRAFFIC_PORT})")
     parser.add_argument(
         "--management-port",
@@ -102,4 +104,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         metavar="BYTES",
         help=f"largest request body (default: {MAX_BODY_BYTES})",
     )
-    return Options(**vars(parser.parse_args(arguments)))
+    options = Options(**vars(parser.parse_args(arguments)))
+    if options.port == options.management_port != 0:
+        parser.error(f"--port and --management-port are both {options.port}: name another port for one of them")
+    return options

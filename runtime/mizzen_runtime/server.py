@@ -5,12 +5,13 @@ about the import of a library.
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -31,37 +32,51 @@ EXIT_FAILED = 70
 """`EX_SOFTWARE`: a fault of the runtime itself or of a library."""
 _GC_THRESHOLDS = (20_000, 20, 50)
 """Collections are the largest avoidable cost of a request: fewer of them take 0.7 of the CPU at no memory."""
-_MANAGEMENT_GRACE_SECONDS = 1
+MODEL_CLOSE_SECONDS = 1.0
+"""What the connections to models have for closing."""
+MANAGEMENT_GRACE_SECONDS = 1.0
+"""What a probe in flight has for its answer."""
 
 logger = logging.getLogger("mizzen.server")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(stop_requested: Callable[[], bool], arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM.
+
+    Args:
+        stop_requested: Tells whether a signal came before it could be handled here.
+        arguments: The command line; `sys.argv` without them.
 
     Returns:
         The exit code: 0 after a drain, `EXIT_REFUSED` for a start that cannot succeed, `EXIT_FAILED` for a fault.
     """
     options = parse_options(arguments)
     log.configure()
+    log.hook()
     sockets: list[socket.socket] = []
     for flag, port in (("--management-port", options.management_port), ("--port", options.port)):
         try:
             sockets.append(bind(options.host, port))
         except OSError as error:
-            message = f"{options.host} cannot be listened on: {error.strerror}"
-            _report(
-                options, "Configuration", f"{flag} {port}", message, "stop what listens there, or name another port"
-            )
+            _report_unbound(options, f"{flag} {port}", error)
             return EXIT_REFUSED
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_Process(options, *sockets).serve())
+            return runner.run(_Process(options, *sockets).serve(stop_requested))
     except Exception as error:
         logger.exception("the runtime failed")
         message = f"it failed with {type(error).__name__}"
         _report(options, "Fault", "runtime", message, "the pod's log has the place where it did")
         return EXIT_FAILED
+
+
+def _report_unbound(options: Options, port_field: str, error: OSError) -> None:
+    host = options.host or "every address"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        field, remedy = f"--host {host}", "name an address of this machine, or leave --host out for all of them"
+    else:
+        field, remedy = port_field, "stop what listens there, or name another port"
+    _report(options, "Configuration", field, f"{host} cannot be listened on: {error.strerror}", remedy)
 
 
 def _report(options: Options, kind: "FailureKind", field: str, message: str, remedy: str) -> None:
@@ -79,14 +94,17 @@ class _Process:
         self._lifecycle = Lifecycle()
         self._stop = asyncio.Event()
         self._management_app = ManagementApp(self._lifecycle)
-        self._management = HttpServer(self._management_app, management_socket, drain_grace=_MANAGEMENT_GRACE_SECONDS)
+        self._management = HttpServer(self._management_app, management_socket, drain_grace=MANAGEMENT_GRACE_SECONDS)
         self._traffic_socket = traffic_socket
 
-    async def serve(self) -> int:
+    async def serve(self, stop_requested: Callable[[], bool]) -> int:
         """Start, serve, drain; gives the exit code."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(log.log_loop_error)
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._begin_drain)
+        if stop_requested():
+            return 0
         await self._management.start()
         logger.info("starting", extra={"management_port": self._management.port})
         try:
@@ -94,9 +112,7 @@ class _Process:
             if runtime is None:
                 return EXIT_REFUSED
             if not self._lifecycle.draining:
-                # The model is entered, for its connections; never the agent (see BuiltAgent.model).
-                async with runtime.built.model:
-                    await self._serve_traffic(runtime)
+                await self._serve_traffic(runtime)
             return 0
         finally:
             await self._management.stop()
@@ -114,6 +130,18 @@ class _Process:
             gc.enable()
 
     async def _serve_traffic(self, runtime: "Runtime") -> None:
+        # The model is entered, for its connections; never the agent (see BuiltAgent.model).
+        bound = asyncio.timeout(None)
+        try:
+            async with bound, runtime.built.model:
+                await self._serve_until_drained(runtime)
+                bound.reschedule(asyncio.get_running_loop().time() + MODEL_CLOSE_SECONDS)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            logger.warning("connections to models did not close in time", extra={"seconds": MODEL_CLOSE_SECONDS})
+
+    async def _serve_until_drained(self, runtime: "Runtime") -> None:
         options = self._options
         traffic = HttpServer(runtime.app, self._traffic_socket, drain_grace=options.drain_grace)
         self._management_app.reports = runtime.reports

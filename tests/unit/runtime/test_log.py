@@ -1,7 +1,10 @@
+import asyncio
+import gc
 import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +21,9 @@ class Terminal(io.StringIO):
 def restored_logging() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("mizzen")
     before = (root.handlers[:], root.level, ours.level)
+    hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook)
     yield
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     root.handlers[:] = before[0]
     root.setLevel(before[1])
     ours.setLevel(before[2])
@@ -104,3 +109,57 @@ def test_libraries_are_heard_from_warnings_on() -> None:
 
     assert [line["message"] for line in lines(stream)] == ["slow"]
     assert sys.stderr is not stream
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_background_task_that_fails_is_logged_without_its_text() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+
+    async def background() -> None:
+        raise ValueError("SECRET")
+
+    async def serve() -> None:
+        asyncio.get_running_loop().set_exception_handler(log.log_loop_error)
+        task = asyncio.create_task(background())
+        await asyncio.wait({task})
+        del task
+        gc.collect()
+
+    asyncio.run(serve())
+
+    (line,) = lines(stream)
+    assert line["message"] == "a background task failed"
+    assert "ValueError at " in str(line["error"])
+    assert " in background" in str(line["error"])
+    assert "SECRET" not in stream.getvalue()
+
+
+class _FailsToEnd:
+    def __del__(self) -> None:
+        raise ValueError("SECRET")
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_what_python_prints_by_itself_is_logged_without_its_text() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+    log.hook()
+
+    def fail() -> None:
+        raise ValueError("SECRET")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    _FailsToEnd()
+    gc.collect()
+    try:
+        fail()
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+
+    told = lines(stream)
+    assert [line["message"] for line in told] == ["a thread failed", "a finalizer failed", "the process failed"]
+    assert all("ValueError at " in str(line["error"]) for line in told)
+    assert "SECRET" not in stream.getvalue()

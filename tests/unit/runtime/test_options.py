@@ -4,12 +4,13 @@ import pytest
 
 from mizzen_api.timing import PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS, TERMINATION_GRACE_SECONDS
 from mizzen_runtime.options import parse_options
+from mizzen_runtime.server import MANAGEMENT_GRACE_SECONDS, MODEL_CLOSE_SECONDS
 
 
 def test_without_arguments_it_is_a_pod() -> None:
     options = parse_options([])
 
-    assert (options.host, options.port, options.management_port) == ("0.0.0.0", 8080, 8081)  # noqa: S104 - a pod's
+    assert (options.host, options.port, options.management_port) == (None, 8080, 8081)
     assert (options.config, options.termination_log) == (None, None)
     assert (options.propagation_delay, options.request_timeout) == (PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS)
     assert options.max_body_bytes == 1024 * 1024
@@ -17,8 +18,18 @@ def test_without_arguments_it_is_a_pod() -> None:
 
 def test_the_pods_grace_period_holds_a_whole_drain() -> None:
     options = parse_options([])
+    longest = options.propagation_delay + options.drain_grace + MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS
 
-    assert options.propagation_delay + options.drain_grace <= TERMINATION_GRACE_SECONDS
+    assert options.drain_grace > options.request_timeout, "the last request still gets its answer"
+    assert longest + 2 <= TERMINATION_GRACE_SECONDS, "uvicorn's ticks and the exit take their time too"
+
+
+def test_two_ports_of_one_number_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_of:
+        parse_options(["--port", "9000", "--management-port", "9000"])
+
+    assert exit_of.value.code == 2
+    assert "--port and --management-port are both 9000: name another port" in capsys.readouterr().err
 
 
 def test_every_option_can_be_given() -> None:
