@@ -34,10 +34,12 @@ class CustomResourceDefinitions(ApiModel):
     """What happens to the CRD."""
 
     enabled: bool = True
-    """Install the CRD with the chart, and upgrade it with the chart."""
+    """Install the CRD with the chart, and upgrade it with the chart; with it come the rights on AgentDeployments of the
+    cluster's own roles admin, edit and view."""
     keep: bool = True
     """Leave the CRD, and with it every AgentDeployment, in the cluster when the chart is uninstalled. When false,
-    uninstalling deletes all of them, with their pods, in every namespace."""
+    uninstalling deletes all of them, with their pods, in every namespace; and so does an upgrade with `crds.enabled`
+    false, unless one with `crds.keep` true came before it."""
 
 
 class ChartValues(ApiModel):
@@ -53,7 +55,7 @@ class ChartValues(ApiModel):
         tuple[Namespace, ...], Field(max_length=256, json_schema_extra={"uniqueItems": True})
     ] = ()
     """The namespaces whose AgentDeployments are served; all of them when empty. With a list the chart makes Roles in
-    those namespaces, which must exist, and no ClusterRole."""
+    those namespaces, which must exist, and no ClusterRole for the operator."""
     crds: CustomResourceDefinitions = CustomResourceDefinitions()
     """What happens to the CRD."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -61,7 +63,7 @@ class ChartValues(ApiModel):
     resources: Resources = Resources(requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "512Mi"})
     """Requests and limits of the operator. Without a limit on CPU, which would only slow it down."""
     pod_annotations: dict[LabelKey, str] = Field({}, max_length=64)
-    """Further annotations of the operator's pod."""
+    """Further annotations of the operator's pod; they win over the chart's own, such as `prometheus.io/scrape`."""
     node_selector: dict[LabelKey, LabelValue] = Field({}, max_length=64)
     """Labels that the operator's node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = ()
@@ -70,5 +72,7 @@ class ChartValues(ApiModel):
     """Kubernetes' own affinity for the operator's pod."""
     priority_class_name: Annotated[str, StringConstraints(max_length=253)] = ""
     """Priority class of the operator's pod."""
+    enabled: Literal[True] = True
+    """An umbrella chart's `condition` reads this value; alone, the chart cannot be switched off."""
     global_: dict[str, Any] = Field({}, alias="global")
     """Helm puts an umbrella chart's shared values here; the chart reads none of them."""

@@ -30,7 +30,7 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         prog="python -m mizzen_operator", description="Runs AgentDeployments on Kubernetes."
     )
     parser.add_argument(
-        "--runtime-image", required=True, metavar="IMAGE", help="what runs if a resource names no image"
+        "--runtime-image", required=True, type=_image, metavar="IMAGE", help="what runs if a resource names no image"
     )
     parser.add_argument(
         "--namespace",
@@ -52,3 +52,9 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         log_level=given.log_level,
         kubeconfig=given.kubeconfig,
     )
+
+
+def _image(text: str) -> str:
+    if not text or text != "".join(text.split()):
+        raise argparse.ArgumentTypeError(f"{text!r} names no image; give one such as registry.example/runtime:1.0")
+    return text

@@ -12,7 +12,6 @@ from manifests.install import CHART, NAMESPACE
 from mizzen_operator.permissions import RULES
 
 Object = dict[str, Any]
-CLUSTER_SCOPED_RIGHTS = {"ClusterRole", "ClusterRoleBinding"}
 EXPECTED_RULES = [
     {"apiGroups": list(rule.api_groups), "resources": list(rule.resources), "verbs": list(rule.verbs)} for rule in RULES
 ]
@@ -33,14 +32,21 @@ def of_kind(documents: list[Object], kind: str) -> list[Object]:
     return [document for document in documents if document["kind"] == kind]
 
 
+def operators_cluster_rights(documents: list[Object]) -> list[Object]:
+    """Give the operator's ClusterRole and its binding; the roles of users are not bound here."""
+    documents = [*of_kind(documents, "ClusterRole"), *of_kind(documents, "ClusterRoleBinding")]
+    return [document for document in documents if document["metadata"]["name"] == "mizzen-operator"]
+
+
 def test_the_charts_rights_are_those_that_the_operator_needs() -> None:
-    (role,) = of_kind(render(), "ClusterRole")
+    role, binding = operators_cluster_rights(render())
     assert role["rules"] == EXPECTED_RULES
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
 
 
 def test_the_plain_installs_rights_are_the_same() -> None:
     documents = list(yaml.safe_load_all((CHECKOUT / "manifests" / "install.yaml").read_text()))
-    (role,) = of_kind(documents, "ClusterRole")
+    role, _ = operators_cluster_rights(documents)
     assert role["rules"] == EXPECTED_RULES
 
 
@@ -53,7 +59,8 @@ def test_the_operator_has_no_right_to_secrets_and_none_without_a_name() -> None:
 
 def test_some_namespaces_get_roles_and_the_cluster_gets_none() -> None:
     documents = render("--set", "watchNamespaces={team-a,team-b}")
-    assert not [document for document in documents if document["kind"] in CLUSTER_SCOPED_RIGHTS]
+    assert not operators_cluster_rights(documents)
+    assert not of_kind(documents, "ClusterRoleBinding")
     roles = {role["metadata"]["namespace"]: role["rules"] for role in of_kind(documents, "Role")}
     assert roles == {"team-a": EXPECTED_RULES, "team-b": EXPECTED_RULES}
     for binding in of_kind(documents, "RoleBinding"):
@@ -69,7 +76,7 @@ def test_some_namespaces_get_roles_and_the_cluster_gets_none() -> None:
 
 def test_all_namespaces_is_one_cluster_role_and_no_namespace_argument() -> None:
     documents = render()
-    assert {document["kind"] for document in documents} >= CLUSTER_SCOPED_RIGHTS
+    assert len(operators_cluster_rights(documents)) == 2
     assert not of_kind(documents, "Role")
     assert "--namespace" not in helm_template().stdout
 
@@ -88,6 +95,14 @@ def test_all_namespaces_is_one_cluster_role_and_no_namespace_argument() -> None:
         ("watchNamespaces={a,a}", "items at 0 and 1 are equal"),
         ("crds.keep=maybe", "got string, want boolean"),
         ("logLevel=loud", "value must be one of"),
+        ("runtimeImage=null", "missing property 'runtimeImage'"),
+        ("logLevel=null", "missing property 'logLevel'"),
+        ("image=null", "missing property 'image'"),
+        ("image.repository=null", "missing property 'repository'"),
+        ("image.pullPolicy=null", "missing property 'pullPolicy'"),
+        ("crds=null", "missing property 'crds'"),
+        ("crds.enabled=null", "missing property 'enabled'"),
+        ("enabled=false", "value must be true"),
     ],
 )
 def test_a_value_that_the_chart_does_not_take_is_refused(value: str, message: str) -> None:
@@ -96,8 +111,34 @@ def test_a_value_that_the_chart_does_not_take_is_refused(value: str, message: st
     assert message in done.stderr
 
 
-def test_an_umbrella_charts_globals_are_taken() -> None:
-    assert helm_template("--set", "global.team=a").returncode == 0
+def test_an_umbrella_charts_globals_and_condition_are_taken() -> None:
+    assert helm_template("--set", "global.team=a,enabled=true").returncode == 0
+
+
+@pytest.mark.parametrize("value", ["resources", "podAnnotations", "imagePullSecrets", "watchNamespaces", "tolerations"])
+def test_what_the_operator_can_do_without_may_be_taken_away(value: str) -> None:
+    assert helm_template("--set", f"{value}=null").returncode == 0
+
+
+def test_an_annotation_that_the_chart_has_too_is_there_once_as_the_user_wrote_it() -> None:
+    text = helm_template("--set-string", r"podAnnotations.prometheus\.io/scrape=false").stdout
+    assert text.count("prometheus.io/scrape") == 1
+    (deployment,) = of_kind([document for document in yaml.safe_load_all(text) if document], "Deployment")
+    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/scrape"] == "false"
+    assert annotations["prometheus.io/port"] == "8080"
+
+
+def test_the_clusters_own_roles_get_rights_on_agents_with_the_crd() -> None:
+    roles = {
+        label.rpartition("-")[2]: role["rules"]
+        for role in of_kind(render(), "ClusterRole")
+        for label in role["metadata"]["labels"]
+        if label.startswith("rbac.authorization.k8s.io/aggregate-to-")
+    }
+    assert set(roles) == {"admin", "edit", "view"}
+    assert {verb for rule in roles["view"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert not of_kind(render("--set", "crds.enabled=false,watchNamespaces={a}"), "ClusterRole")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from mizzen_api.names import GROUP
 def copy_chart(folder: Path, group: str) -> Path:
     """Copy the chart into a folder, with its resource in another API group, and give the copy's path."""
     chart = Path(shutil.copytree(CHART, folder / "chart"))
-    for name in ("crd.yaml", "_rules.tpl"):
+    for name in ("crd.yaml", "user-roles.yaml", "_rules.tpl"):
         template = chart / "templates" / name
         template.write_text(template.read_text().replace(GROUP, group))
     return chart

@@ -195,9 +195,12 @@ def test_the_command_line_is_read() -> None:
     )
 
 
-def test_an_operator_without_a_runtime_image_does_not_start(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("given", [[], ["--runtime-image="], ["--runtime-image", "a b"]])
+def test_an_operator_without_a_runtime_image_does_not_start(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        parse_settings([])
+        parse_settings(given)
     assert "--runtime-image" in capsys.readouterr().err
 
 
