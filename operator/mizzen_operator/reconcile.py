@@ -6,6 +6,7 @@ there, so that it does not matter how often it runs, nor where it was cut off th
 
 import dataclasses
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -36,6 +37,9 @@ REFUSED_SECONDS = 60.0
 """When to try again what admission refused: nobody tells that a quota was raised."""
 CONFLICT_SECONDS = 30.0
 """When to look again at an object that is not ours: it is not watched."""
+TOLD_FAILURES = 4
+"""A failure that may pass is told when it has not passed after so many: an etcd that elects a leader is no news."""
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|\d+(\.\d+){3})(:\d+)?")
 
 _log = logging.getLogger(__name__)
 
@@ -71,17 +75,21 @@ class Reconciler:
         self._now = now
         self._again = again
 
-    async def reconcile(self, key: Key) -> None:
+    async def reconcile(self, key: Key, failures: int) -> None:
         """Bring one agent to its desired state, as far as that is possible now, and say how far it is.
+
+        Args:
+            key: Which.
+            failures: How often that has failed in a row. What may pass is told in the status from `TOLD_FAILURES` on.
 
         Raises:
             ReconcileError: Something is in the way. The status says so already.
             ClusterError: A call failed; trying again may help.
         """
         with self._cache.reading():
-            await self._reconcile(key)
+            await self._reconcile(key, failures)
 
-    async def _reconcile(self, key: Key) -> None:
+    async def _reconcile(self, key: Key, failures: int) -> None:
         record = self._cache.observe(key).agent
         if record is None or record.deleting:
             return  # the garbage collector takes the children along
@@ -97,6 +105,10 @@ class Reconciler:
             failure = _invalid_spec(error)
         except ReconcileError as error:
             failure = error
+        except Exception as error:  # noqa: BLE001 - whatever goes on failing is told in the status
+            failure = _unforeseen(key, error)
+        if isinstance(failure, TryAgainError) and failures + 1 < TOLD_FAILURES:
+            raise failure
         await self._report(record, stored, agent, desired, failure)
         if failure is not None:
             raise failure
@@ -174,7 +186,6 @@ class Reconciler:
             known = self._cache.observe(record.key).child(kind, name)
             if known is not None:
                 self._cache.forget(known)
-            raise error
         if isinstance(error, RejectedError):
             raise UserMustActError(
                 Reason.INVALID_SPEC, f"{kind.kind_name} {name} was rejected: {error} (Correct the field in spec.pod.)"
@@ -186,11 +197,7 @@ class Reconciler:
                 "operator the right.)",
                 REFUSED_SECONDS,
             ) from error
-        raise TryAgainError(
-            Reason.WRITE_FAILED,
-            f"{kind.kind_name} {name} could not be written: {error} (The operator goes on trying.)",
-            error.retry_after if isinstance(error, UnavailableError) else None,
-        ) from error
+        raise _try_again(f"{kind.kind_name} {name} could not be written", error) from error
 
     async def _report(
         self,
@@ -254,6 +261,20 @@ def _conflict(foreign: tuple[ChildRecord, ...]) -> WaitForError:
             f"{names} is there already and does not belong to this AgentDeployment; delete or rename one of the two"
         )
     return WaitForError(Reason.NAME_CONFLICT, message, CONFLICT_SECONDS)
+
+
+def _unforeseen(key: Key, error: Exception) -> TryAgainError:
+    if isinstance(error, ClusterError):
+        return _try_again("The API server could not be asked", error)
+    _log.error("%s: unexpected", key, exc_info=error)
+    message = f"The operator failed ({type(error).__name__}); its log tells more. It goes on trying."
+    return TryAgainError(Reason.WRITE_FAILED, message, None)
+
+
+def _try_again(what: str, error: ClusterError) -> TryAgainError:
+    message = _ADDRESS.sub("(address)", str(error))  # it changes with each attempt, and would change the status
+    retry_after = error.retry_after if isinstance(error, UnavailableError) else None
+    return TryAgainError(Reason.WRITE_FAILED, f"{what}: {message} (The operator goes on trying.)", retry_after)
 
 
 def _named(action: Action) -> tuple[Kind, str]:

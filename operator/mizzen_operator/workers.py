@@ -23,8 +23,15 @@ class Workers:
     """Reconcile keys from a queue until stopped."""
 
     def __init__(
-        self, queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[None]], registry: CollectorRegistry
+        self, queue: WorkQueue[Key], reconcile: Callable[[Key, int], Awaitable[None]], registry: CollectorRegistry
     ) -> None:
+        """Prepare the tasks; `start` starts them.
+
+        Args:
+            queue: Where the keys come from.
+            reconcile: What is done with a key, given how often that has failed in a row.
+            registry: Takes the metrics.
+        """
         self._queue = queue
         self._reconcile = reconcile
         self._tasks: list[asyncio.Task[None]] = []
@@ -62,7 +69,7 @@ class Workers:
         """Reconcile one key, and decide by the kind of its failure when it is looked at again."""
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
-                await self._reconcile(key)
+                await self._reconcile(key, self._queue.failures(key))
         except UserMustActError as error:
             self._queue.forget(key)
             _log.info("%s: %s", key, error)

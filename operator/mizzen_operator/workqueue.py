@@ -105,6 +105,10 @@ class WorkQueue(Generic[K]):
         self.add_after(key, delay)
         return delay
 
+    def failures(self, key: K) -> int:
+        """How often the work on a key has failed in a row."""
+        return self._failures.get(key, 0)
+
     def forget(self, key: K) -> None:
         """Begin the backoff of a key anew: it succeeded, or is gone."""
         self._failures.pop(key, None)

@@ -3,10 +3,14 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from mizzen_operator.cache import Cache
+from mizzen_operator.cluster.errors import ConflictError, NotFoundError, UnavailableError
+from mizzen_operator.errors import TryAgainError
 from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import WATCHED, Kind
-from mizzen_operator.reconcile import Reconciler
+from mizzen_operator.reconcile import TOLD_FAILURES, Reconciler
 from mizzen_operator.status.events import EventRecorder
 from tests.unit.operator.builders import IMAGE, KEY, Object, raw_agent
 from tests.unit.operator.fake_cluster import FakeCluster
@@ -34,9 +38,9 @@ class Setup:
         for (kind, _, _), raw in list(self.cluster.objects.items()):
             self.intake.seen(kind, raw)
 
-    def reconcile(self) -> None:
-        """Reconcile the agent once."""
-        asyncio.run(self.reconciler.reconcile(KEY))
+    def reconcile(self, failures: int = 0) -> None:
+        """Reconcile the agent once, after so many failures in a row."""
+        asyncio.run(self.reconciler.reconcile(KEY, failures))
 
     def work(self) -> int:
         """Reconcile until nothing is queued; give how often that was."""
@@ -143,3 +147,38 @@ def test_the_answer_to_a_status_write_does_not_bring_back_an_agent_that_was_dele
     setup.cluster.after[STATUS] = lambda: setup.intake.gone(setup.cluster.take_away(Kind.AGENT, "hello"))
     setup.work()
     assert setup.cache.observe(KEY).agent is None
+
+
+DEPLOYMENT = "apply Deployment/hello"
+ANSWERS = [
+    (DEPLOYMENT, UnavailableError("etcdserver: request timed out"), "Deployment hello could not be written"),
+    (DEPLOYMENT, ConflictError("another uid"), "Deployment hello could not be written"),
+    (DEPLOYMENT, NotFoundError("not found"), "Deployment hello could not be written"),
+    ("get Service/hello", UnavailableError("no answer"), "The API server could not be asked: no answer"),
+    (DEPLOYMENT, KeyError("spec"), "The operator failed (KeyError)"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "told"), ANSWERS)
+def test_a_failure_that_may_pass_is_told_from_the_fourth_on(call: str, error: Exception, told: str) -> None:
+    setup = Setup()
+    setup.cluster.failures[call] = error
+    for failures in range(TOLD_FAILURES - 1):
+        with pytest.raises(TryAgainError):
+            setup.reconcile(failures)
+    assert setup.status() == {}
+    assert setup.cluster.events == []
+    with pytest.raises(TryAgainError):
+        setup.reconcile(TOLD_FAILURES - 1)
+    ready = next(condition for condition in setup.status()["conditions"] if condition["type"] == "Ready")
+    assert ready["reason"] == "WriteFailed"
+    assert ready["message"].startswith(told)
+
+
+def test_addresses_that_change_with_each_attempt_do_not_change_the_status() -> None:
+    setup = Setup()
+    for port in ("10.0.0.7:40001->[fd00::1]:443", "10.0.0.8:40002->[fd00::2]:443"):
+        setup.cluster.failures[DEPLOYMENT] = UnavailableError(f"read tcp {port}: connection reset by peer")
+        with pytest.raises(TryAgainError):
+            setup.reconcile(TOLD_FAILURES)
+    assert setup.cluster.writes.count(STATUS) == 1
