@@ -1,4 +1,5 @@
 import json
+import socket
 
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import ModelServer
@@ -79,8 +80,41 @@ def test_a_client_that_does_not_read_is_cut_off(start: Start, model_server: Mode
     # Long enough for the buffers on the way to fill first, also on a busy machine.
     runtime = start(config_of(scripted(model_server)), "--request-timeout", "5")
 
-    with runtime.open_run({"input": "Hello", "stream": True}):
+    runtime.wait_logged("serving")
+    before = runtime.metric("process_open_fds")
+
+    with runtime.open_run({"input": "Hello", "stream": True}) as connection:
         runtime.wait_logged("the client read too slowly, its connection is closed")
         until(lambda: runtime.outcome("cancelled") == 1, "the request is counted as cancelled")
+        until(lambda: runtime.metric("process_open_fds") <= before, "the connection is gone, unread as it is")
+        assert ends(connection)
 
     assert runtime.metric("mizzen_requests_in_flight") == 0
+    assert [line for line in runtime.log() if line["level"] == "error"] == []
+
+
+def ends(connection: socket.socket) -> bool:
+    """Read what is on the way; whether the other side ended it, rather than went on or fell silent."""
+    try:
+        while connection.recv(1 << 20):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def test_a_client_that_does_not_read_keeps_nobody_from_leaving(start: Start, model_server: ModelServer) -> None:
+    model_server.will(model.floods)
+    runtime = start(config_of(scripted(model_server)), "--request-timeout", "5")
+    with runtime.open_run({"input": "Hello", "stream": True}) as connection:
+        until(lambda: model_server.requests, "the model is asked")
+        runtime.terminate()
+        runtime.wait_logged("draining")
+        drained = runtime.wait_logged("drained")
+        assert runtime.exit_code() == 0
+        assert ends(connection)
+
+    # The delay, the request's time and the second for its answer: those of a pod, but for their length.
+    assert drained["seconds"] < 0.2 + 5 + 1 + 1
+    assert runtime.wait_logged("connections are cut off at the end of the drain")["connections"] == 1
+    assert [line for line in runtime.log() if line["level"] == "error"] == []
