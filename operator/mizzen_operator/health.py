@@ -40,17 +40,21 @@ class WatchMonitor:
 class Health:
     """Collects what could be wrong."""
 
-    def __init__(self, workers: HasLife, watches: WatchMonitor, is_watching: Callable[[], bool]) -> None:
+    def __init__(
+        self, workers: HasLife, watches: WatchMonitor, is_watching: Callable[[], bool], is_resyncing: Callable[[], bool]
+    ) -> None:
         """Ask these.
 
         Args:
             workers: What reconciles.
             watches: When each watch asked last.
             is_watching: Whether the source of events runs.
+            is_resyncing: Whether the resync will come.
         """
         self._workers = workers
         self._watches = watches
         self._is_watching = is_watching
+        self._is_resyncing = is_resyncing
         self.is_started = False
         """Whether everything was listed and the work has begun."""
 
@@ -67,5 +71,7 @@ class Health:
             problems.append("the watches have ended")
         if not self._workers.are_alive():
             problems.append("a worker has ended or is stuck")
+        if not self._is_resyncing():
+            problems.append("the resync has ended")
         problems += [f"no watch of {path} for {WATCH_SECONDS:g} s" for path in self._watches.silent()]
         return problems

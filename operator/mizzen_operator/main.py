@@ -101,7 +101,8 @@ class Operator:
         self._resync = Resync(cluster, cache, queue, settings.namespaces, rng)
         self._source = EventSource(connection, settings.namespaces, Intake(cache, queue), watches.requested)
         self._watching: asyncio.Task[None] | None = None
-        self._health = Health(self._workers, watches, self._is_watching)
+        self._resyncing: asyncio.Task[None] | None = None
+        self._health = Health(self._workers, watches, lambda: _runs(self._watching), lambda: _runs(self._resyncing))
         self._endpoints = Endpoints(self._health, registry)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -112,11 +113,10 @@ class Operator:
         """
         port = await self._endpoints.start(self._settings.port)
         _log.info("serving /healthz, /readyz and /metrics on port %d", port)
-        resync = None
         try:
             if not await self._fill(stop):
                 return
-            resync = asyncio.create_task(self._resync.run(), name="resync")
+            self._resyncing = asyncio.create_task(self._resync.run(), name="resync")
             self._workers.start()
             self._watching = asyncio.create_task(self._source.run(lambda: _stop_on_signals(stop)), name="watches")
             self._health.started()
@@ -124,7 +124,7 @@ class Operator:
         finally:
             await self._workers.stop(STOP_SECONDS)
             await _cancelled(self._watching)
-            await _cancelled(resync)
+            await _cancelled(self._resyncing)
             await self._endpoints.stop()
             _log.info("stopped")
 
@@ -167,9 +167,6 @@ class Operator:
             f"the watches have ended: {error}; is a right missing (the chart's role has all), or the CRD?"
         ) from error
 
-    def _is_watching(self) -> bool:
-        return self._watching is not None and not self._watching.done()
-
     def _where(self) -> str:
         return ", ".join(self._settings.namespaces) or "all namespaces"
 
@@ -180,6 +177,10 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         return
+
+
+def _runs(task: asyncio.Task[None] | None) -> bool:
+    return task is not None and not task.done()
 
 
 async def _cancelled(task: asyncio.Task[None] | None) -> None:

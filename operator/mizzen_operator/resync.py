@@ -71,6 +71,8 @@ class Resync:
                 await self.once()
             except ClusterError as error:
                 _log.warning("resync failed: %s", error)
+            except Exception:  # noqa: BLE001 - what a bug makes of one list must not end the looking after all others
+                _log.exception("resync failed unexpectedly")
 
     async def _compare(self, kind: Kind, namespace: str | None) -> None:
         listed, version = set(), 0

@@ -130,7 +130,7 @@ class KubernetesCluster:
             answer: RawObject = await response.json()
         except DynamicApiError as error:
             raise _translated(error) from error
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no JSON
             raise UnavailableError(f"{method.upper()} {path}: {str(error) or type(error).__name__}") from error
         return answer
 

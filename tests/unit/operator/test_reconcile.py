@@ -182,3 +182,17 @@ def test_addresses_that_change_with_each_attempt_do_not_change_the_status() -> N
         with pytest.raises(TryAgainError):
             setup.reconcile(TOLD_FAILURES)
     assert setup.cluster.writes.count(STATUS) == 1
+
+
+def test_what_a_newer_operator_added_to_a_status_is_no_reason_to_write_it() -> None:
+    setup = Setup()
+    setup.work()
+
+    def added(raw: Object) -> None:
+        raw["status"]["fromTheFuture"] = 1
+        raw["status"]["conditions"].append({**raw["status"]["conditions"][0], "type": "FromTheFuture"})
+
+    setup.intake.seen(Kind.AGENT, setup.cluster.change(Kind.AGENT, KEY.name, added))
+    writes = len(setup.cluster.writes)
+    assert setup.work() == 1
+    assert len(setup.cluster.writes) == writes

@@ -3,6 +3,8 @@
 import asyncio
 import random
 
+import pytest
+
 from mizzen_operator.cache import Cache
 from mizzen_operator.intake import Intake
 from mizzen_operator.keys import Key
@@ -73,3 +75,27 @@ def test_a_pod_that_lost_its_label_leaves_its_agent() -> None:
     intake.seen(Kind.POD, relabelled(pod))
     assert keys.take() == KEY
     assert cache.observe(KEY).pods == ()
+
+
+def test_a_resync_that_fails_unexpectedly_is_followed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mizzen_operator.resync.PERIOD_SECONDS", 0.001)
+    cluster, cache, keys = FakeCluster(), Cache(), queue()
+
+    def breaks() -> None:
+        cluster.store(Kind.AGENT, raw_agent(status=REPORTED))  # agents were listed before pods: the next one finds it
+        raise KeyError("metadata")
+
+    cluster.before["list Pod/"] = breaks
+
+    async def followed() -> Key | None:
+        task = asyncio.create_task(resync(cluster, cache, keys).run())
+        async with asyncio.timeout(10):
+            key = await keys.get()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return key
+
+    assert asyncio.run(followed()) == KEY
+    assert "resync failed unexpectedly" in caplog.text

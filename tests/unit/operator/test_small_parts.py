@@ -169,23 +169,27 @@ class Life:
 
 
 def test_health_tells_each_thing_that_is_wrong() -> None:
-    now, workers, watching = [0.0], Life(), [True]
+    now, workers, watching, resyncing = [0.0], Life(), [True], [True]
     watches = WatchMonitor(lambda: now[0], WATCHED)
-    health = Health(workers, watches, lambda: watching[0])
+    health = Health(workers, watches, lambda: watching[0], lambda: resyncing[0])
     health.started()
     watches.requested("/api/v1/pods")
     watches.requested("/apis/apps/v1")  # discovery, asked once
     assert health.problems() == []
     now[0] = WATCH_SECONDS + 1
     assert health.problems() == ["no watch of /api/v1/pods for 600 s"]
-    workers.alive, watching[0] = False, False
-    assert health.problems()[:2] == ["the watches have ended", "a worker has ended or is stuck"]
+    workers.alive, watching[0], resyncing[0] = False, False, False
+    assert health.problems()[:3] == [
+        "the watches have ended",
+        "a worker has ended or is stuck",
+        "the resync has ended",
+    ]
 
 
 def test_an_operator_that_waits_for_the_crd_is_healthy() -> None:
     workers = Life()
     workers.alive = False
-    assert Health(workers, WatchMonitor(lambda: 0.0, WATCHED), lambda: False).problems() == []
+    assert Health(workers, WatchMonitor(lambda: 0.0, WATCHED), lambda: False, lambda: False).problems() == []
 
 
 def test_the_command_line_is_read() -> None:
@@ -227,7 +231,16 @@ def test_a_spec_that_passes_the_schema_is_still_read_strictly() -> None:
     ]
 
 
-def test_a_status_that_another_version_wrote_is_written_anew() -> None:
-    stored = stored_resource(record(status={"fromTheFuture": 1}, generation=3, replicas=4))
-    assert stored.status == AgentDeploymentStatus()
+def test_of_a_status_that_another_version_wrote_the_known_part_is_read() -> None:
+    ours = ready("True", "Ready").model_dump(mode="json")
+    (condition,) = ours["conditions"]
+    theirs = [{**condition, "since": 1}, {**condition, "type": "FromTheFuture"}, {"type": "Available"}]
+    status = {"fromTheFuture": 1, "stableRevision": "a", "conditions": theirs}
+    stored = stored_resource(record(status=status, generation=3, replicas=4))
+    assert stored.status == ready("True", "Ready").model_copy(update={"stable_revision": "a"})
     assert (stored.generation, stored.replicas) == (3, 4)
+
+
+def test_a_status_that_cannot_be_read_is_written_anew() -> None:
+    stored = stored_resource(record(status={"replicas": "many"}, generation=3, replicas=4))
+    assert stored.status == AgentDeploymentStatus()
