@@ -164,7 +164,8 @@ class Operator:
         stopped.cancel()
         error = self._watching.exception() if not self._watching.cancelled() else None
         raise WatchesEndedError(
-            f"the watches have ended: {error}; is a right missing (the chart's role has all), or the CRD?"
+            f"the watches have ended: {str(error) or type(error).__name__}; is a right missing (the chart's role has "
+            "all), the token no longer valid, or the CRD gone?"
         ) from error
 
     def _where(self) -> str:

@@ -65,7 +65,12 @@ class Connection:
         token = await self.configuration.get_api_key_with_prefix("BearerToken")
         if token:
             request.headers["Authorization"] = token
-        return await handler(request)
+        try:
+            return await handler(request)
+        except AssertionError as error:  # aiohttp's way to tell that a session was closed after a request had begun
+            if not request.session.closed:
+                raise
+            raise aiohttp.ClientConnectionError("the session was closed: the API server refused its token") from error
 
 
 @dataclass(frozen=True)
