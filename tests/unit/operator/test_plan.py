@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 from typing import Any
 
@@ -124,6 +125,16 @@ def test_nothing_goes_while_a_rollout_goes_on() -> None:
     now = desired_of()
     assert plan(now, with_old_revision(now, updatedReplicas=0), UID) == ()
     assert plan(now, with_old_revision(now, observedGeneration=0), UID) == ()
+
+
+def test_where_nothing_runs_an_earlier_configuration_goes_before_anything_is_applied() -> None:
+    now, before = desired_of(), desired_of(agent={"instructions": "Old."})
+    left = observed_children(*(manifest for manifest in before.children if manifest["kind"] != "Deployment"))
+    deletes = [action for action in plan(now, left, UID) if isinstance(action, Delete)]
+    assert [action.child.name for action in deletes] == [f"hello-{before.revision}"]
+    assert plan(now, left, UID)[0] == deletes[0]
+    needed = dataclasses.replace(left, replica_sets=(replica_set(before.revision),))
+    assert not any(isinstance(action, Delete) for action in plan(now, needed, UID))
 
 
 def test_an_object_of_another_owner_is_a_conflict() -> None:

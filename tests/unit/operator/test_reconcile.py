@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from mizzen_operator.cache import Cache
-from mizzen_operator.cluster.errors import ConflictError, NotFoundError, UnavailableError
-from mizzen_operator.errors import TryAgainError
+from mizzen_operator.cluster.errors import ConflictError, ForbiddenError, NotFoundError, UnavailableError
+from mizzen_operator.errors import TryAgainError, WaitForError
 from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import WATCHED, Kind
 from mizzen_operator.reconcile import TOLD_FAILURES, Reconciler
@@ -23,8 +23,8 @@ STATUS = "status AgentDeployment/hello"
 class Setup:
     """A reconciler, what it works with, and one agent that the cluster has and the cache knows."""
 
-    def __init__(self) -> None:
-        self.cluster = FakeCluster()
+    def __init__(self, cluster: FakeCluster | None = None) -> None:
+        self.cluster = cluster or FakeCluster()
         self.cache = Cache()
         self.queue = queue()
         self.intake = Intake(self.cache, self.queue)
@@ -59,9 +59,13 @@ class Setup:
 
     def edit(self) -> None:
         """Change the resource as a user does."""
+        self.instruct("Be kind.")
+
+    def instruct(self, instructions: str) -> None:
+        """Change the agent's instructions."""
 
         def changed(raw: Object) -> None:
-            raw["spec"]["agent"]["instructions"] = "Be kind."
+            raw["spec"]["agent"]["instructions"] = instructions
 
         self.cluster.change(Kind.AGENT, KEY.name, changed)
 
@@ -196,3 +200,16 @@ def test_what_a_newer_operator_added_to_a_status_is_no_reason_to_write_it() -> N
     writes = len(setup.cluster.writes)
     assert setup.work() == 1
     assert len(setup.cluster.writes) == writes
+
+
+def test_edits_while_the_deployment_is_refused_leave_one_configuration() -> None:
+    setup = Setup()
+    setup.cluster.failures[DEPLOYMENT] = ForbiddenError("exceeded quota")
+    for number in range(3):
+        setup.instruct(f"Try {number}.")
+        setup.see_all()
+        with pytest.raises(WaitForError):
+            setup.reconcile()
+    with pytest.raises(WaitForError):
+        setup.reconcile()
+    assert len(setup.cluster.names(Kind.CONFIG_MAP)) == 1
