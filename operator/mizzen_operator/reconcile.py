@@ -17,6 +17,7 @@ from mizzen_operator.cluster.errors import (
     ClusterError,
     ConflictError,
     ForbiddenError,
+    NamespaceTerminatingError,
     NotFoundError,
     RejectedError,
     UnavailableError,
@@ -26,7 +27,8 @@ from mizzen_operator.desired import Desired, InvalidSpecError, build_desired
 from mizzen_operator.errors import ReconcileError, TryAgainError, UserMustActError, WaitForError
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind, kind_named
-from mizzen_operator.plan import Action, Create, Delete, Update, conflicts, is_left_over, plan
+from mizzen_operator.memory import Memory
+from mizzen_operator.plan import Action, Create, Delete, Update, conflicts, is_left_over, overruled_by, plan
 from mizzen_operator.records import AgentRecord, ChildRecord, agent_record, child_record
 from mizzen_operator.resource import StoredResource, parse_agent, stored_resource
 from mizzen_operator.status.conditions import Situation
@@ -35,10 +37,14 @@ from mizzen_operator.status.report import compute_invalid_status, compute_status
 
 REFUSED_SECONDS = 60.0
 """When to try again what admission refused: nobody tells that a quota was raised."""
+REJECTED_SECONDS = 600.0
+"""When to try again what was not acceptable: most often only the resource's author can help, but not always."""
 CONFLICT_SECONDS = 30.0
 """When to look again at an object that is not ours: it is not watched."""
 TOLD_FAILURES = 4
 """A failure that may pass is told when it has not passed after so many: an etcd that elects a leader is no news."""
+_POLICIES = ('admission webhook "', "ValidatingAdmissionPolicy '")
+"""How a policy's refusal is told, which may come as 400, 403 or 422."""
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|\d+(\.\d+){3})(:\d+)?")
 
 _log = logging.getLogger(__name__)
@@ -74,6 +80,7 @@ class Reconciler:
         self._runtime_image = runtime_image
         self._now = now
         self._again = again
+        self._memories: dict[Key, Memory] = {}
 
     async def reconcile(self, key: Key, failures: int) -> None:
         """Bring one agent to its desired state, as far as that is possible now, and say how far it is.
@@ -92,6 +99,7 @@ class Reconciler:
     async def _reconcile(self, key: Key, failures: int) -> None:
         record = self._cache.observe(key).agent
         if record is None or record.deleting:
+            self._memories.pop(key, None)
             return  # the garbage collector takes the children along
         stored = stored_resource(record)
         agent: AgentDeployment | None = None
@@ -100,9 +108,12 @@ class Reconciler:
         try:
             agent = parse_agent(record)
             desired = build_desired(agent, self._runtime_image)
-            await self._converge(record, desired, first=stored.status.observed_generation != stored.generation)
+            await self._converge(record, desired, stored)
         except InvalidSpecError as error:
             failure = _invalid_spec(error)
+        except NamespaceTerminatingError as error:
+            _log.debug("%s: %s", key, error)
+            return  # the resource goes with its namespace, and nobody would read what is said about it
         except ReconcileError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - whatever goes on failing is told in the status
@@ -113,25 +124,41 @@ class Reconciler:
         if failure is not None:
             raise failure
 
-    async def _converge(self, record: AgentRecord, desired: Desired, *, first: bool) -> None:
+    async def _converge(self, record: AgentRecord, desired: Desired, stored: StoredResource) -> None:
         """Make the children what they are desired to be.
 
         Args:
             record: The resource.
             desired: Its children.
-            first: This generation was never reported on: what is missing was not taken away, it never was there.
+            stored: What was reported on it last.
         """
         observed = await self._gather(record, desired)
-        foreign = conflicts(desired, observed, record.uid)
+        memory = self._memory(record, observed)
+        foreign = conflicts(desired, observed, record.uid, memory.ours)
         if foreign:
             raise _conflict(foreign)
-        actions = plan(desired, observed, record.uid)
-        if not first and any(isinstance(action, Create) for action in actions) and not await self._is_there(record):
+        actions = plan(desired, observed, record.uid, memory.overruled.values())
+        reported = stored.status.observed_generation == stored.generation
+        if reported and any(isinstance(action, Create) for action in actions) and not await self._is_there(record):
             return
+        # The Deployment comes last: where it has the revision, all other children were there. What is missing or
+        # different before was not changed by anybody, it was never made.
+        was_applied = reported and desired.revision in {stored.status.stable_revision, stored.status.candidate_revision}
         for action in actions:
-            await self._perform(record, action)
-            if (happening := _put_back(action, first=first)) is not None:
+            await self._perform(record, action, memory)
+            if was_applied and (happening := _put_back(action)) is not None:
                 await self._events.tell(record, happening)
+
+    def _memory(self, record: AgentRecord, observed: Observed) -> Memory:
+        """Give what is remembered of an agent's children, with those that are seen now."""
+        memory = self._memories.get(record.key)
+        if memory is None or memory.agent_uid != record.uid:
+            memory = self._memories[record.key] = Memory(record.uid)
+        there = {child.uid for child in observed.children}
+        owned = {child.uid for child in observed.children if child.owner is not None and child.owner.uid == record.uid}
+        memory.ours = (memory.ours & there) | owned
+        memory.overruled = {uid: overruled for uid, overruled in memory.overruled.items() if uid in there}
+        return memory
 
     async def _is_there(self, record: AgentRecord) -> bool:
         """Read the resource itself: children that are missing may have gone with it, unnoticed by the watch."""
@@ -163,7 +190,7 @@ class Reconciler:
                     self._cache.put(child)
         return dataclasses.replace(observed, children=(*observed.children, *unknown))
 
-    async def _perform(self, record: AgentRecord, action: Action) -> None:
+    async def _perform(self, record: AgentRecord, action: Action, memory: Memory) -> None:
         try:
             if isinstance(action, Delete):
                 await self._cluster.delete(action.child.kind, record.key.namespace, action.child.name, action.child.uid)
@@ -171,12 +198,24 @@ class Reconciler:
                 _log.info("%s: deleted %s %s", record.key, action.child.kind.kind_name, action.child.name)
                 return
             raw = await self._cluster.apply(action.kind, action.manifest, force=isinstance(action, Update))
-            self._cache.put(child_record(action.kind, record.key, raw))
         except ClusterError as error:
             self._explain(record, action, error)
         else:
+            child = child_record(action.kind, record.key, raw)
+            self._cache.put(child)
             verb = "created" if isinstance(action, Create) else "updated"
-            _log.info("%s: %s %s %s", record.key, verb, action.kind.kind_name, action.manifest["metadata"]["name"])
+            _log.info("%s: %s %s %s", record.key, verb, action.kind.kind_name, child.name)
+            await self._remember(record, action, child, memory)
+
+    async def _remember(self, record: AgentRecord, action: Create | Update, child: ChildRecord, memory: Memory) -> None:
+        """Remember what came of an apply, and tell if it is not what was sent."""
+        memory.ours.add(child.uid)
+        memory.overruled.pop(child.uid, None)
+        if (found := overruled_by(action.manifest, child)) is not None:
+            path, memory.overruled[child.uid] = found
+            note = f"{child.kind.kind_name} {child.name}: a policy or webhook changes {path}; it is left as it is."
+            _log.warning("%s: %s", record.key, note)
+            await self._events.tell(record, Happening("Warning", "Overruled", "Overrule", note))
 
     def _explain(self, record: AgentRecord, action: Action, error: ClusterError) -> None:
         """Raise what a failed write means for the agent."""
@@ -186,11 +225,16 @@ class Reconciler:
             known = self._cache.observe(record.key).child(kind, name)
             if known is not None:
                 self._cache.forget(known)
-        if isinstance(error, RejectedError):
-            raise UserMustActError(
-                Reason.INVALID_SPEC, f"{kind.kind_name} {name} was rejected: {error} (Correct the field in spec.pod.)"
+        if isinstance(error, NamespaceTerminatingError):
+            raise error
+        by_policy = any(mark in str(error) for mark in _POLICIES)
+        if isinstance(error, RejectedError) and not by_policy:
+            raise WaitForError(
+                Reason.INVALID_SPEC,
+                f"{kind.kind_name} {name} was rejected: {error} (Correct the field in spec.pod.)",
+                REJECTED_SECONDS,
             ) from error
-        if isinstance(error, ForbiddenError):
+        if isinstance(error, ForbiddenError | RejectedError):
             raise WaitForError(
                 Reason.POD_REFUSED,
                 f"{kind.kind_name} {name} was refused: {error} (Raise the quota, loosen the policy, or give the "
@@ -258,7 +302,8 @@ def _conflict(foreign: tuple[ChildRecord, ...]) -> WaitForError:
     else:
         names = ", ".join(f"{child.kind.kind_name} {child.name}" for child in foreign if not is_left_over(child))
         message = (
-            f"{names} is there already and does not belong to this AgentDeployment; delete or rename one of the two"
+            f"{names} is there already and does not belong to this AgentDeployment; delete or rename one of the two "
+            "(what `kubectl delete --cascade=orphan` has left of an earlier one is to be deleted)"
         )
     return WaitForError(Reason.NAME_CONFLICT, message, CONFLICT_SECONDS)
 
@@ -283,13 +328,13 @@ def _named(action: Action) -> tuple[Kind, str]:
     return action.kind, action.manifest["metadata"]["name"]
 
 
-def _put_back(action: Action, *, first: bool) -> Happening | None:
+def _put_back(action: Action) -> Happening | None:
     """Tell of what somebody else had changed or taken away."""
     kind, name = _named(action)
     if isinstance(action, Update) and action.put_back is not None:
         return Happening(
             "Normal", "PutBack", "Apply", f"{kind.kind_name} {name}: {action.put_back} was changed, and put back."
         )
-    if isinstance(action, Create) and not first and kind is not Kind.CONFIG_MAP:
+    if isinstance(action, Create):
         return Happening("Normal", "PutBack", "Apply", f"{kind.kind_name} {name} was missing, and made again.")
     return None

@@ -35,6 +35,8 @@ class Workers:
         self._queue = queue
         self._reconcile = reconcile
         self._tasks: list[asyncio.Task[None]] = []
+        self._waits: dict[Key, str] = {}
+        """What each agent that waits was said to wait for: the same is not said at each look."""
         self._outcomes = Counter(
             "mizzen_operator_reconciles_total", "Reconciles by how they ended", ["outcome"], registry=registry
         )
@@ -60,12 +62,12 @@ class Workers:
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:
             try:
-                outcome = await self._attempt(key)
+                outcome = await self.attempt(key)
             finally:
                 self._queue.done(key)
             self._outcomes.labels(outcome).inc()
 
-    async def _attempt(self, key: Key) -> str:
+    async def attempt(self, key: Key) -> str:
         """Reconcile one key, and decide by the kind of its failure when it is looked at again."""
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
@@ -77,7 +79,9 @@ class Workers:
         except WaitForError as error:
             self._queue.forget(key)
             self._queue.add_after(key, error.seconds)
-            _log.info("%s: %s; looking again in %g s", key, error, error.seconds)
+            level = logging.DEBUG if self._waits.get(key) == str(error) else logging.INFO
+            self._waits[key] = str(error)
+            _log.log(level, "%s: %s; looking again in %g s", key, error, error.seconds)
             return "wait"
         except (ClusterError, TryAgainError, TimeoutError) as error:
             asked = error.retry_after if isinstance(error, UnavailableError | TryAgainError) else None
@@ -89,4 +93,5 @@ class Workers:
             _log.exception("%s: unexpected; trying again in %.2f s", key, delay)
             return "error"
         self._queue.forget(key)
+        self._waits.pop(key, None)
         return "success"

@@ -21,6 +21,10 @@ class ForbiddenError(ClusterError):
     """403: a right is missing, or admission (a quota, a policy) says no."""
 
 
+class NamespaceTerminatingError(ForbiddenError):
+    """403: the namespace is being deleted, and everything in it; nothing can be made there."""
+
+
 class RejectedError(ClusterError):
     """400, 413, 415, 422: the object itself is not acceptable; the same call will fail again."""
 

@@ -19,6 +19,7 @@ from mizzen_operator.cluster.errors import (
     ClusterError,
     ConflictError,
     ForbiddenError,
+    NamespaceTerminatingError,
     NotFoundError,
     RejectedError,
     UnauthorizedError,
@@ -153,6 +154,8 @@ def _translated(error: DynamicApiError) -> ClusterError:
     causes = (status.get("details") or {}).get("causes") or ()
     if any(cause.get("field") == "metadata.uid" for cause in causes):
         return ConflictError(message)  # an apply tells so, by 422, that the object was replaced by another
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        return NamespaceTerminatingError(message)
     if message.startswith(_REJECTIONS):
         return RejectedError(message)
     if error.status in _ERRORS:

@@ -1,13 +1,14 @@
-"""What the gateway makes of answers that no API server gives: a proxy in between does."""
+"""What the gateway makes of answers that a test cannot have from an API server at will."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import ApiClient, Configuration
 
-from mizzen_operator.cluster.errors import UnavailableError
+from mizzen_operator.cluster.errors import NamespaceTerminatingError, UnavailableError
 from mizzen_operator.cluster.gateway import KubernetesCluster
 from mizzen_operator.kinds import Kind
 
@@ -16,16 +17,32 @@ async def _sign_in(_: web.Request) -> web.Response:
     return web.Response(text="<html>Sign in</html>", content_type="text/html")
 
 
-def test_an_answer_that_is_no_json_is_an_api_server_that_is_not_there() -> None:
+async def ask(answer: Callable[[web.Request], Awaitable[web.Response]]) -> None:
+    """Read a Service from a server that answers like this."""
     application = web.Application()
-    application.router.add_get("/{path:.*}", _sign_in)
+    application.router.add_get("/{path:.*}", answer)
+    async with TestServer(application) as server:
+        configuration = Configuration()
+        configuration.host = str(server.make_url("")).rstrip("/")
+        async with ApiClient(configuration) as client:
+            await KubernetesCluster(client).get(Kind.SERVICE, "team", "hello")
 
-    async def ask() -> None:
-        async with TestServer(application) as server:
-            configuration = Configuration()
-            configuration.host = str(server.make_url("")).rstrip("/")
-            async with ApiClient(configuration) as client:
-                await KubernetesCluster(client).get(Kind.SERVICE, "team", "hello")
 
+def test_an_answer_that_is_no_json_is_an_api_server_that_is_not_there() -> None:
     with pytest.raises(UnavailableError, match="GET /api/v1/namespaces/team/services/hello"):
-        asyncio.run(ask())
+        asyncio.run(ask(_sign_in))
+
+
+async def _terminating(_: web.Request) -> web.Response:
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": "namespace team is being terminated",
+        "field": "metadata.namespace",
+    }
+    status = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no", "details": {"causes": [cause]}}
+    return web.json_response(status, status=403)
+
+
+def test_a_namespace_that_is_being_deleted_is_told_from_a_right_that_is_missing() -> None:
+    with pytest.raises(NamespaceTerminatingError):
+        asyncio.run(ask(_terminating))

@@ -1,0 +1,40 @@
+"""What the workers log and queue by how a reconcile ends."""
+
+import asyncio
+import logging
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from mizzen_api.conditions import Reason
+from mizzen_operator.errors import WaitForError
+from mizzen_operator.keys import Key
+from mizzen_operator.workers import Workers
+from tests.unit.operator.builders import KEY
+from tests.unit.operator.queues import queue
+
+
+def test_what_an_agent_waits_for_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    keys = queue()
+    obstacles = iter([*["Service a is there"] * 3, "Service b is there", None, "Service b is there"])
+
+    async def reconcile(_: Key, failures: int) -> None:
+        assert failures == 0
+        if (obstacle := next(obstacles)) is not None:
+            raise WaitForError(Reason.NAME_CONFLICT, obstacle, 30)
+
+    async def work() -> None:
+        workers = Workers(keys, reconcile, CollectorRegistry())
+        for _ in range(6):
+            await workers.attempt(KEY)
+
+    with caplog.at_level(logging.DEBUG, logger="mizzen_operator.workers"):
+        asyncio.run(work())
+    said = [(line.levelname, line.getMessage().partition(";")[0]) for line in caplog.records]
+    assert said == [
+        ("INFO", "team/hello: Service a is there"),
+        ("DEBUG", "team/hello: Service a is there"),
+        ("DEBUG", "team/hello: Service a is there"),
+        ("INFO", "team/hello: Service b is there"),
+        ("INFO", "team/hello: Service b is there"),
+    ]
