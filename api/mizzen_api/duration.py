@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from mizzen_api.base import Matching
@@ -14,13 +14,19 @@ _EXPECTED = "write it as 500ms, 30s or 1m30s"
 
 MAX_DURATION_SECONDS = 86400.0
 
+_BOUNDS = "must be more than 0 and at most 24h"
+_BOUNDS_RULE = (
+    f"!self.matches(r'{DURATION_PATTERN}')"  # the pattern's own message is enough
+    " || (duration(self) > duration('0s') && duration(self) <= duration('24h'))"
+)
+
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 
 
 def _check_bounds(duration: str) -> str:
     if not 0 < seconds(duration) <= MAX_DURATION_SECONDS:
-        raise PydanticCustomError("duration", "must be more than 0 and at most 24h")
+        raise PydanticCustomError("duration", _BOUNDS)
     return duration
 
 
@@ -29,6 +35,7 @@ Duration = Annotated[
     StringConstraints(min_length=2, max_length=32),
     Matching(DURATION_PATTERN, _EXPECTED),
     AfterValidator(_check_bounds),
+    Field(json_schema_extra={"x-kubernetes-validations": [{"rule": _BOUNDS_RULE, "message": _BOUNDS}]}),
 ]
 """A length of time such as `500ms`, `30s` or `1m30s`: Go's notation, without a sign."""
 

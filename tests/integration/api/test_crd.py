@@ -130,6 +130,10 @@ def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Na
     [
         ({"models": [{"model": "gpt-5"}]}, "spec.models[0].model"),
         ({"models": [{"model": "test", "requestTimeout": "30"}]}, "spec.models[0].requestTimeout"),
+        *(
+            ({"models": [{"model": "test", "requestTimeout": text}]}, "must be more than 0 and at most 24h")
+            for text in ("0s", "0.0ms", "24h1s", "25h")
+        ),
         ({"models": [{"model": "test", "baseUrl": "https://user:pass@host"}]}, "spec.models[0].baseUrl"),
         ({"models": []}, "spec.models"),
         ({"replicas": -1}, "spec.replicas"),
