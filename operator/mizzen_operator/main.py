@@ -99,7 +99,9 @@ class Operator:
         watches = WatchMonitor(time.monotonic, WATCHED)
         self._workers = Workers(queue, reconciler.reconcile, registry)
         self._resync = Resync(cluster, cache, queue, settings.namespaces, rng)
-        self._source = EventSource(connection, settings.namespaces, Intake(cache, queue), watches.requested)
+        self._connection = connection
+        self._intake = Intake(cache, queue)
+        self._watches = watches
         self._watching: asyncio.Task[None] | None = None
         self._resyncing: asyncio.Task[None] | None = None
         self._health = Health(self._workers, watches, lambda: _runs(self._watching), lambda: _runs(self._resyncing))
@@ -113,18 +115,22 @@ class Operator:
         """
         port = await self._endpoints.start(self._settings.port)
         _log.info("serving /healthz, /readyz and /metrics on port %d", port)
+        rejoining = None
         try:
             if not await self._fill(stop):
                 return
             self._resyncing = asyncio.create_task(self._resync.run(), name="resync")
             self._workers.start()
-            self._watching = asyncio.create_task(self._source.run(lambda: _stop_on_signals(stop)), name="watches")
+            rejoining = asyncio.create_task(self._rejoin(stop), name="rejoin")
+            source = EventSource(self._connection, self._resync.namespaces(), self._intake, self._watches.requested)
+            self._watching = asyncio.create_task(source.run(lambda: _stop_on_signals(stop)), name="watches")
             self._health.started()
             await self._until_stopped(stop)
         finally:
             await self._workers.stop(STOP_SECONDS)
             await _cancelled(self._watching)
             await _cancelled(self._resyncing)
+            await _cancelled(rejoining)
             await self._endpoints.stop()
             _log.info("stopped")
 
@@ -149,6 +155,12 @@ class Operator:
             await _wait(stop, WAIT_SECONDS)
         return False
 
+    async def _rejoin(self, stop: asyncio.Event) -> None:
+        """End the process when a namespace that was left out can be read: kubelet starts one that works there too."""
+        namespace = await self._resync.readable_again()
+        _log.info("namespace %s can be read now; ending, to be started anew and work there too", namespace)
+        stop.set()
+
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         """Wait for `stop`.
 
@@ -169,7 +181,7 @@ class Operator:
         ) from error
 
     def _where(self) -> str:
-        return ", ".join(self._settings.namespaces) or "all namespaces"
+        return ", ".join(self._resync.namespaces()) or "all namespaces"
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Iterable
 
 from mizzen_operator.cache import Cache
-from mizzen_operator.cluster.errors import ClusterError
+from mizzen_operator.cluster.errors import ClusterError, ForbiddenError
 from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import WATCHED, Kind
@@ -15,6 +15,8 @@ from mizzen_operator.resource import is_behind
 from mizzen_operator.workqueue import Priority, WorkQueue
 
 PERIOD_SECONDS = 600.0
+REFUSED_SECONDS = 15.0
+"""How often a namespace that was left out is asked again."""
 _JITTER = 0.2
 """Part of the period by which it is shortened at most, so that two operators do not list together."""
 
@@ -39,16 +41,34 @@ class Resync:
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
-        self._namespaces: list[str | None] = list(namespaces) or [None]
+        self._asked: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._refused: tuple[str | None, ...] = ()
         self._rng = rng
+
+    def namespaces(self) -> tuple[str, ...]:
+        """Give where is worked: the namespaces that were asked for, without those that refuse us. Empty: everywhere."""
+        return tuple(name for name in self._asked if name is not None and name not in self._refused)
 
     async def fill(self) -> int:
         """List everything for the first time and queue every agent. Returns how many there are.
 
+        One of several namespaces that refuses us is logged and left out: it must not end the work in the others.
+
         Raises:
             ClusterError: A list failed; `ForbiddenError` and `NotFoundError` say what is missing.
         """
-        await self.once()
+        refusals: dict[str | None, ForbiddenError] = {}
+        for namespace in self._asked:
+            try:
+                await self._compare_all(namespace)
+            except ForbiddenError as error:
+                refusals[namespace] = error
+                self._forget(namespace)
+        if len(refusals) == len(self._asked):
+            raise next(iter(refusals.values()))
+        for namespace, refusal in refusals.items():
+            _log.warning("namespace %s is left out until it can be read: %s", namespace, refusal)
+        self._refused = tuple(refusals)
         agents = self._cache.records(Kind.AGENT, None)
         for record in agents:
             self._queue.add(record.key, Priority.LOW)
@@ -56,9 +76,8 @@ class Resync:
 
     async def once(self) -> None:
         """List everything; queue the agents about which the cache was wrong, or whose status speaks of another spec."""
-        for kind in WATCHED:
-            for namespace in self._namespaces:
-                await self._compare(kind, namespace)
+        for namespace in self.namespaces() or (None,):
+            await self._compare_all(namespace)
         for record in self._cache.records(Kind.AGENT, None):
             if isinstance(record, AgentRecord) and is_behind(record):
                 self._queue.add(record.key, Priority.LOW)
@@ -73,6 +92,32 @@ class Resync:
                 _log.warning("resync failed: %s", error)
             except Exception:  # noqa: BLE001 - what a bug makes of one list must not end the looking after all others
                 _log.exception("resync failed unexpectedly")
+
+    async def readable_again(self) -> str | None:
+        """Wait until a namespace that was left out can be read, and give it."""
+        while True:
+            await asyncio.sleep(REFUSED_SECONDS)
+            for namespace in self._refused:
+                if await self._can_read(namespace):
+                    return namespace
+
+    async def _can_read(self, namespace: str | None) -> bool:
+        try:
+            for kind in WATCHED:
+                async for _ in self._cluster.pages(kind, namespace):
+                    break
+        except ClusterError:
+            return False
+        return True
+
+    def _forget(self, namespace: str | None) -> None:
+        for kind in WATCHED:
+            for record in self._cache.records(kind, namespace):
+                self._cache.forget(record)
+
+    async def _compare_all(self, namespace: str | None) -> None:
+        for kind in WATCHED:
+            await self._compare(kind, namespace)
 
     async def _compare(self, kind: Kind, namespace: str | None) -> None:
         listed, version = set(), 0

@@ -20,8 +20,8 @@ from tests.support.waiting import wait_for
 ACCOUNT = "operator"
 
 
-def as_role(rules: Iterable[PolicyRule], namespace: str) -> dict[str, Any]:
-    """Give a Role and its binding to the operator's account."""
+def as_role(rules: Iterable[PolicyRule], namespace: str, *, of: str | None = None) -> dict[str, Any]:
+    """Give a Role and its binding to the operator's account, which may be `of` another namespace."""
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -36,7 +36,7 @@ def as_role(rules: Iterable[PolicyRule], namespace: str) -> dict[str, Any]:
         "kind": "RoleBinding",
         "metadata": {"name": ACCOUNT, "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT},
-        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": of or namespace}],
     }
     return {"apiVersion": "v1", "kind": "List", "items": [role, binding]}
 
@@ -104,6 +104,25 @@ def test_a_missing_right_ends_the_operator_with_its_name(
     (complaint,) = operator.complaints()
     assert complaint["message"].startswith(f"a right is missing: {missing}")
     assert 'cannot list resource "' in complaint["message"]
+
+
+def test_a_namespace_that_refuses_the_operator_is_left_out_until_it_can_be_read(
+    api: ApiClient, cluster: DevCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    other = Namespace(cluster, f"{namespace.name}-other")
+    cluster.kubectl("create", "namespace", other.name)
+    kubeconfig = kubeconfig_of_account(cluster, namespace, RULES, tmp_path / "kubeconfig")
+    operator = OperatorProcess(kubeconfig, other.name, namespace.name).wait_working()
+    try:
+        operator.said(f"namespace {other.name} is left out until it can be read: agentdeployments")
+        apply_and_wait(api, namespace, replicas=0)
+        other.apply(as_role(RULES, other.name, of=namespace.name))
+        assert operator.exit_status(seconds=40) == 0
+        operator = OperatorProcess(kubeconfig, other.name, namespace.name).wait_working()
+        apply_and_wait(api, other, replicas=0)
+    finally:
+        assert operator.terminate() == 0
+        cluster.kubectl("delete", "namespace", other.name, "--wait=false")
 
 
 def test_a_token_that_is_refused_ends_in_words(cluster: DevCluster, namespace: Namespace, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from mizzen_operator.cache import Cache
+from mizzen_operator.cluster.errors import ForbiddenError
 from mizzen_operator.intake import Intake
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind
@@ -19,8 +20,8 @@ from tests.unit.operator.queues import queue
 REPORTED = {"observedGeneration": 1}
 
 
-def resync(cluster: FakeCluster, cache: Cache, keys: WorkQueue[Key]) -> Resync:
-    return Resync(cluster, cache, keys, (), random.Random(1))  # noqa: S311 - the same jitter in each run
+def resync(cluster: FakeCluster, cache: Cache, keys: WorkQueue[Key], *namespaces: str) -> Resync:
+    return Resync(cluster, cache, keys, namespaces, random.Random(1))  # noqa: S311 - the same jitter in each run
 
 
 def found(cluster: FakeCluster, cache: Cache) -> Key | None:
@@ -75,6 +76,43 @@ def test_a_pod_that_lost_its_label_leaves_its_agent() -> None:
     intake.seen(Kind.POD, relabelled(pod))
     assert keys.take() == KEY
     assert cache.observe(KEY).pods == ()
+
+
+def test_a_namespace_that_refuses_us_is_left_out_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    cluster, cache, keys = FakeCluster(), Cache(), queue()
+    refused = raw_agent("there")
+    refused["metadata"].update(namespace="refused", uid="there")
+    cluster.store(Kind.AGENT, refused)
+    cluster.store(Kind.AGENT, raw_agent())
+    cluster.failures["list Pod/refused"] = ForbiddenError("pods is forbidden")
+    filled = resync(cluster, cache, keys, "refused", "team")
+    assert asyncio.run(filled.fill()) == 1
+    assert filled.namespaces() == ("team",)
+    assert cache.observe(Key("refused", "there")).agent is None
+    assert "namespace refused is left out until it can be read: pods is forbidden" in caplog.text
+    asyncio.run(filled.once())
+
+
+def test_where_all_namespaces_refuse_us_nothing_can_be_done() -> None:
+    cluster = FakeCluster()
+    cluster.failures |= {f"list Pod/{name}": ForbiddenError(f"pods in {name}") for name in ("a", "b")}
+    with pytest.raises(ForbiddenError, match="pods in a"):
+        asyncio.run(resync(cluster, Cache(), queue(), "a", "b").fill())
+
+
+def test_a_namespace_that_was_left_out_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mizzen_operator.resync.REFUSED_SECONDS", 0.001)
+    cluster = FakeCluster()
+    cluster.failures["list Pod/refused"] = ForbiddenError("pods is forbidden")
+    filled = resync(cluster, Cache(), queue(), "refused", "team")
+
+    async def readable_again() -> str | None:
+        await filled.fill()
+        cluster.before["list Pod/refused"] = cluster.failures.clear
+        async with asyncio.timeout(10):
+            return await filled.readable_again()
+
+    assert asyncio.run(readable_again()) == "refused"
 
 
 def test_a_resync_that_fails_unexpectedly_is_followed_by_the_next(
