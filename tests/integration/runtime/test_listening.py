@@ -39,10 +39,25 @@ def test_a_host_that_is_none_of_this_machine_is_told_as_the_host(start: Start, h
     assert problem["remedy"] == "name an address of this machine, or leave --host out for all of them"
 
 
-def test_without_a_host_it_listens_on_every_address() -> None:
+def machine_has(family: int, address: str) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_without_a_host_it_listens_on_every_address_that_the_machine_has() -> None:
+    loopbacks = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
     with bind(None, 0) as listening:
         port = listening.getsockname()[1]
-        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        for family, address in (each for each in loopbacks if machine_has(*each)):
             with socket.socket(family, socket.SOCK_STREAM) as client:
                 client.settimeout(10)
                 client.connect((address, port))
+
+
+def test_a_port_that_another_is_about_to_serve_is_taken_already() -> None:
+    with bind("127.0.0.1", 0) as listening, pytest.raises(OSError, match="Address already in use"):
+        bind("127.0.0.1", listening.getsockname()[1])
