@@ -147,9 +147,13 @@ def _provider(name: str, endpoint: RuntimeModel, key: str | None, field: str) ->
         ) from error
 
 
+def known_providers() -> set[str]:
+    """Give the providers that pydantic-ai knows models of."""
+    return {model.partition(":")[0] for model in KnownModelName.__value__.__args__ if ":" in model}
+
+
 def _spelling(name: str) -> str:
-    known = sorted({model.partition(":")[0] for model in KnownModelName.__value__.__args__ if ":" in model})
-    close = get_close_matches(name, known, n=1)
+    close = get_close_matches(name, sorted(known_providers()), n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}A server in the cluster that speaks OpenAI's protocol is `vllm:`, `ollama:` or `litellm:`"
 

@@ -15,7 +15,7 @@ from typing_extensions import is_typeddict
 
 from mizzen_api.capabilities import capability_problem
 from mizzen_api.problems import Problem, message_of, path_of
-from mizzen_runtime.agent.models import TEST_MODEL, extra_named_in, remedy_for_missing
+from mizzen_runtime.agent.models import TEST_MODEL, extra_named_in, known_providers, remedy_for_missing
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.config import SPEC_FIELD, check_shape
 
@@ -32,11 +32,11 @@ def check_spec(spec: Mapping[str, Any], models: Sequence[Model], *, all_built: b
     Args:
         spec: The spec as the user wrote it.
         models: The models of the chain, for the settings and tools that they know.
-        all_built: Whether these are all of the chain: one that is not there may know what the others do not.
+        all_built: Whether these are all of the chain: a setting that bears a provider's name may be for another one.
     """
     return (
         *_shape_problems(spec),
-        *_settings_problems(spec.get("model_settings"), models if all_built else None),
+        *_settings_problems(spec.get("model_settings"), models, all_built=all_built),
         *_capability_problems(spec.get("capabilities"), models),
     )
 
@@ -65,14 +65,15 @@ def _template_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
                 )
 
 
-def _settings_problems(settings: object, models: Sequence[Model] | None) -> Iterator[Problem]:
+def _settings_problems(settings: object, models: Sequence[Model], *, all_built: bool) -> Iterator[Problem]:
     if not isinstance(settings, dict):
         return
-    known = set(ModelSettings.__annotations__).union(*map(_settings_of, models or ()))
-    for key in settings.keys() - known if models is not None else ():
-        yield _problem(
-            f"model_settings.{key}", "no model of the chain knows this setting", "remove it, or correct its spelling"
-        )
+    known = set(ModelSettings.__annotations__).union(*map(_settings_of, models))
+    undecided = () if all_built else known_providers()
+    for key in settings.keys() - known:
+        if key.partition("_")[0] not in undecided:
+            message = "no model of the chain knows this setting"
+            yield _problem(f"model_settings.{key}", message, "remove it, or correct its spelling")
     if isinstance(choice := settings.get("tool_choice"), list) or choice == "required":
         yield _problem(
             "model_settings.tool_choice",

@@ -1,3 +1,4 @@
+import sys
 from typing import Any
 
 import pytest
@@ -96,7 +97,9 @@ def test_model_settings_that_no_model_would_take_are_told(settings: dict[str, An
     assert problems_of(model_settings=settings) == expected
 
 
-def test_each_capability_that_is_refused_is_told() -> None:
+def test_each_capability_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_ai.mcp", None)  # as in an image without the package
+
     problems = problems_of(capabilities=[{"Thinking": {"hard": 1}}, "Thinking", {"MCP": {"url": "http://mcp/"}}])
 
     assert problems == {
@@ -129,11 +132,11 @@ def test_a_tool_that_the_models_provider_has_is_taken() -> None:
     assert check_spec({"capabilities": ["WebSearch", "ToolSearch", "Thinking"]}, (model,)) == ()
 
 
-def test_a_setting_is_not_called_unknown_while_a_model_is_missing() -> None:
-    settings = {"anthropic_thinking": {}, "temperature": "hot"}
+def test_a_providers_setting_is_not_called_unknown_while_a_model_is_missing() -> None:
+    settings = {"anthropic_thinking": {}, "temprature": 1}
 
     assert [problem.field for problem in check_spec({"model_settings": settings}, (VLLM,), all_built=False)] == [
-        "spec.agent.model_settings.temperature"
+        "spec.agent.model_settings.temprature"
     ]
 
 
