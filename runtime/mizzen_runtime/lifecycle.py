@@ -20,8 +20,3 @@ class Lifecycle:
         if self.draining:
             return "Draining"
         return "Serving" if self.wired else "Starting"
-
-    @property
-    def ready(self) -> bool:
-        """Whether new requests are welcome."""
-        return self.wired and not self.draining

@@ -21,6 +21,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield start_one
     for runtime in running:
         runtime.close()
+    for runtime in running:
+        runtime.assert_no_stray_errors()
 
 
 @pytest.fixture
@@ -45,3 +47,4 @@ def shared_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime
     )
     yield runtime
     runtime.close()
+    runtime.assert_no_stray_errors()

@@ -69,6 +69,8 @@ class RuntimeProcess:
         config_file.write_bytes(config if isinstance(config, bytes) else json.dumps(config).encode())
         self.termination_log = folder / "termination-log"
         self._log = folder / "log"
+        self._log_was_read = False
+        self._awaited: set[str] = set()
         command = [sys.executable, "-m", "mizzen_runtime", "--config", str(config_file), "--host", "127.0.0.1"]
         command += ["--port", "0", "--management-port", "0", "--propagation-delay", "0.2"]
         command += ["--termination-log", str(self.termination_log), *arguments]
@@ -79,17 +81,31 @@ class RuntimeProcess:
 
     def log(self) -> list[Json]:
         """Give the log's lines so far."""
+        self._log_was_read = True
+        return self._lines()
+
+    def _lines(self) -> list[Json]:
         lines = self._log.read_bytes().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith(b"\n") and line.startswith(b"{")]
 
     def log_text(self) -> str:
         return self._log.read_text()
 
+    def errors(self) -> list[Json]:
+        """Give the log's lines of level error."""
+        return [line for line in self.log() if line["level"] == "error"]
+
+    def assert_no_stray_errors(self) -> None:
+        """Fail for an error that the test did not look at; of a start that failed, errors are to be expected."""
+        stray = [line for line in self._lines() if line["level"] == "error" and line["message"] not in self._awaited]
+        assert self._log_was_read or self.process.returncode > 0 or not stray, stray
+
     def _logged(self, message: str) -> Json | None:
-        return next((line for line in self.log() if line["message"] == message), None)
+        return next((line for line in self._lines() if line["message"] == message), None)
 
     def wait_logged(self, message: str) -> Json:
         """Wait for a line of the log."""
+        self._awaited.add(message)
         until(lambda: self._logged(message) or self.process.poll() is not None, f"log line {message!r}", START_SECONDS)
         line = self._logged(message)
         assert line is not None, f"the process ended with {self.process.poll()}: {self.log_text()}"

@@ -17,7 +17,7 @@ def problems_of(runtime: RuntimeProcess) -> list[Json]:
     failure = json.loads(runtime.termination_log.read_text())
     assert (failure["contractVersion"], failure["kind"]) == (1, "Configuration")
     problems: list[Json] = failure["problems"]
-    logged = [(line["field"], line["remedy"]) for line in runtime.log() if line["level"] == "error"]
+    logged = [(line["field"], line["remedy"]) for line in runtime.errors()]
     assert logged == [(problem["field"], problem["remedy"]) for problem in problems]
     return problems
 

@@ -1,10 +1,13 @@
 import pytest
+from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.providers.openai import OpenAIProvider
 
 from mizzen_api.contract import RuntimeConfig, RuntimeModel, SecretSource
 from mizzen_api.problems import Problem
+from mizzen_runtime.agent import models
 from mizzen_runtime.agent.models import build_models, chain, chain_of
 
 
@@ -135,7 +138,14 @@ def test_a_model_whose_key_is_missing_has_no_second_problem() -> None:
     assert build_models(config_of(VLLM.model_copy(update={"api_key": KEY})), {}) == ((), ())
 
 
-def test_a_key_never_shows_in_a_problem() -> None:
-    problem = problem_of(RuntimeModel(model="azure:gpt-5.2", api_key=KEY), {0: "sk-very-secret"})
+def test_a_key_in_a_providers_own_words_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Chatty(OpenAIProvider):
+        def __init__(self, api_key: str) -> None:
+            raise UserError(f"the key {api_key} is too short")
 
-    assert "sk-very-secret" not in str(problem)
+    # No installed provider repeats its key; one in an image of the user's own may.
+    monkeypatch.setattr(models, "infer_provider_class", lambda _: Chatty)
+
+    problem = problem_of(RuntimeModel(model="openai-chat:x", api_key=KEY), {0: "sk-very-secret"})
+
+    assert problem.message == "the key <the key> is too short"
