@@ -9,7 +9,7 @@ import pytest
 from devcluster.api import ApiClient
 from tests.integration.operator.audit import AuditLog
 from tests.integration.operator.process import OperatorProcess
-from tests.integration.operator.test_children import apply_and_wait, events_about, path_of
+from tests.integration.operator.test_children import apply_and_wait, events_about, owner_of, path_of
 from tests.integration.operator.test_writes import wait_quiet
 from tests.support.namespace import Namespace
 from tests.support.waiting import wait_for
@@ -65,3 +65,35 @@ def test_what_would_end_the_service_is_put_back_by_one_write(
     writes = Counter(write for write in later.writes(namespace.name) if "events/" not in write)
     assert writes[f"patch {plural}/hello"] == 1
     assert set(writes) <= {f"patch {plural}/hello", "patch agentdeployments/status/hello"}
+
+
+def test_a_rollout_that_is_undone_is_put_back_by_one_write_and_told(
+    api: ApiClient, namespace: Namespace, operator: OperatorProcess, audit: AuditLog
+) -> None:
+    apply_and_wait(api, namespace, replicas=0)
+    wait_quiet(operator)
+    template = apply_and_wait(api, namespace, replicas=0, agent={"instructions": "Be kind."})["spec"]["template"]
+    namespace.wait_condition("hello", "Ready", "True", "ScaledToZero")
+    wait_quiet(operator)
+    later = AuditLog.from_now(audit.path)
+    namespace.kubectl("rollout", "undo", "deployment/hello")
+    (told,) = wait_for(lambda: events_about(namespace, "PutBack"), "the event", seconds=10)
+    assert told.startswith("Deployment hello: spec.template.")
+    wait_quiet(operator)
+    assert api.get(path_of(namespace, "deployments", "hello"))["spec"]["template"] == template
+    assert later.writes(namespace.name).count("patch deployments/hello") == 1
+
+
+def test_an_owner_that_is_taken_from_a_child_comes_back(
+    api: ApiClient, namespace: Namespace, operator: OperatorProcess
+) -> None:
+    apply_and_wait(api, namespace, replicas=0)
+    wait_quiet(operator)
+    orphaned = json.dumps({"metadata": {"ownerReferences": None}})
+    namespace.kubectl("patch", "service", "hello", "--type=merge", "-p", orphaned)
+
+    def owned() -> bool:
+        return owner_of(api.get(path_of(namespace, "services", "hello"))) == "AgentDeployment"
+
+    wait_for(owned, "the owner again", seconds=5)
+    namespace.wait_condition("hello", "Ready", "True", "ScaledToZero")
