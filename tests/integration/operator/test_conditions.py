@@ -98,7 +98,8 @@ def test_an_object_of_somebody_else_is_named_and_never_touched(
     namespace.apply(agent_deployment("hello"))
     message = namespace.wait_condition("hello", "Ready", "False", "NameConflict", seconds=10)
     assert message == (
-        "Service hello is there already and does not belong to this AgentDeployment; delete or rename one of the two"
+        "Service hello is there already and does not belong to this AgentDeployment; delete or rename one of the two "
+        "(what `kubectl delete --cascade=orphan` has left of an earlier one is to be deleted)"
     )
     assert api.get(path_of(namespace, "services", "hello")) == before
     written = {write for write in audit.writes(namespace.name) if "events" not in write}
