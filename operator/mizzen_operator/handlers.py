@@ -5,6 +5,7 @@ one) the resync finds again.
 """
 
 import asyncio
+import warnings
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -68,6 +69,8 @@ class EventSource:
         finally:
             # kopf's streams stumble over being closed between two requests; that is nobody's concern any more.
             asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+            # Nor that it drops what it was about to start for an object whose event came last.
+            warnings.filterwarnings("ignore", "coroutine 'worker' was never awaited", RuntimeWarning)
             await _cancel(asyncio.all_tasks() - others)  # kopf's tasks, and what they started and would leave behind
             for session in self._sessions:
                 await session.drop()

@@ -18,7 +18,8 @@ from tests.support.namespace import Namespace
 from tests.support.waiting import wait_for
 
 NAMES = ("operator", "runtime", "model-server")
-LARGEST_MB = 350
+LARGEST_MB = {"operator": 310, "runtime": 370, "model-server": 350}
+"""A tenth above what they are: who adds a dependency sees what it costs."""
 PODS_FOLDER = "/tmp"  # noqa: S108 - a mount path in the pod
 
 LOOK_AROUND = """
@@ -139,7 +140,7 @@ def test_an_image_is_smaller_than_its_bound(images: dict[str, str], name: str) -
     reference = build([name])[name]
     size, unit = find_builder().sizes()[reference].split()
     assert unit == "MB"
-    assert float(size) < LARGEST_MB
+    assert float(size) < LARGEST_MB[name]
 
 
 def test_each_image_holds_the_packages_that_it_needs_and_no_others(looks: dict[str, Any]) -> None:
