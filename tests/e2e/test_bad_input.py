@@ -180,7 +180,8 @@ def test_an_object_with_a_childs_name_that_is_not_ours_is_never_touched(
     proper = {"service": "Service", "deployment": "Deployment", "serviceaccount": "ServiceAccount"}[kind]
     assert said == (
         f"{proper} triage is there already and does not belong to this AgentDeployment; "
-        "delete or rename one of the two (what `kubectl delete --cascade=orphan` has left of an earlier one is to be deleted)"
+        "delete or rename one of the two "
+        "(what `kubectl delete --cascade=orphan` has left of an earlier one is to be deleted)"
     )
     after = namespace.get(kind, "triage")
     assert after["metadata"].get("ownerReferences") is None
