@@ -23,6 +23,8 @@ from bench.model_stub import ModelStub
 from mizzen_api.contract import RuntimeConfig, RuntimeModel
 
 REQUESTS = 200
+POLL_SECONDS = 0.02
+"""Resolution of the times. Asking more often would load the one server that answers while it still starts."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def wait_for(port: int, path: str, deadline: float = 60) -> None:
             status = 0
         if status == http.HTTPStatus.OK:
             return
-        time.sleep(0.002)
+        time.sleep(POLL_SECONDS)
     raise TimeoutError(f"port {port} did not answer {path} with 200 within {deadline} s")
 
 
