@@ -15,6 +15,8 @@ PACKAGE_REGISTRIES = re.compile(
 IMAGE_REGISTRIES = re.compile(r"\b(docker\.io|ghcr\.io|quay\.io|gcr\.io|registry\.k8s\.io|mcr\.microsoft\.com)\b")
 LATEST = re.compile(r"(image|FROM|tag)\b[^\n]*:\s?latest\b")
 THIS_FILE = Path(__file__).resolve()
+PYTHON_FILES = "pythonhosted"
+"""Part of a host's name, so that not even the guard spells an address."""
 
 
 def tracked_texts() -> dict[str, str]:
@@ -48,7 +50,7 @@ def test_no_image_is_named_by_the_moving_tag() -> None:
     ("pattern", "text"),
     [
         (PACKAGE_REGISTRIES, "--index-url https://example.org/simple"),
-        (PACKAGE_REGISTRIES, "url = https://files.pythonhosted.org/x.whl"),
+        (PACKAGE_REGISTRIES, f"url = files.{PYTHON_FILES}.org/x"),
         (IMAGE_REGISTRIES, "FROM docker.io/library/python:3.13"),
         (LATEST, "image: acme/agent:latest"),
         (LATEST, "tag: latest"),
