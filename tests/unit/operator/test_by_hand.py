@@ -7,9 +7,9 @@ import pytest
 
 from mizzen_operator.cluster.errors import ClusterError, ForbiddenError, NamespaceTerminatingError, RejectedError
 from mizzen_operator.cluster.port import RawObject
+from mizzen_operator.converge import REFUSED_SECONDS, REJECTED_SECONDS
 from mizzen_operator.errors import WaitForError
 from mizzen_operator.kinds import Kind
-from mizzen_operator.reconcile import REFUSED_SECONDS, REJECTED_SECONDS
 from tests.unit.operator.builders import KEY, Object
 from tests.unit.operator.fake_cluster import FakeCluster
 from tests.unit.operator.test_reconcile import DEPLOYMENT, STATUS, Setup
