@@ -157,7 +157,8 @@ def _find_go() -> _Go:
     candidates = [os.environ.get("MIZZEN_GO"), shutil.which("go", path=search_path()), REPOSITORY / ".venv/bin/go"]
     for candidate in candidates:
         if candidate and (version := _go_version(Path(candidate))) and version >= _OLDEST_GO:
-            environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+            # The compiler is short-lived and memory plentiful: it collects less of its garbage, and takes less time.
+            environment = {"GOGC": "400", **os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
             if version < _wanted_go():
                 environment["GOTOOLCHAIN"] = "auto"  # even where the machine's setting forbids to fetch a newer one
             return _Go(Path(candidate), environment)

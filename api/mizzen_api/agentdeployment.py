@@ -62,8 +62,9 @@ class AgentDeploymentSpec(ApiModel):
     """The agent in pydantic-ai's own AgentSpec, in its own snake_case."""
     models: Annotated[tuple[ModelEndpoint, ...], Field(min_length=1, max_length=8)] | None = None
     """The whole chain of models, in order of preference: the next one answers when one fails."""
-    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
-    """How many pods."""
+    replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """How many pods. Left out, the operator fills in how many there are (1 at first) and then leaves it alone: what
+    `kubectl scale` or an autoscaler that targets this resource sets stays."""
     pod: PodSettings = PodSettings()
     """How the pods run."""
 
@@ -91,6 +92,9 @@ class AgentDeploymentStatus(ApiModel):
     """Revision that was last rolled out fully."""
     candidate_revision: Annotated[str, StringConstraints(max_length=63)] | None = None
     """Revision that is being rolled out; absent when there is none."""
+    runtime_image: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    """Image that the pods run. The operator's default is taken up when it is first applied and with each edit; a later
+    default waits for the next edit, unless the operator is set to move agents by itself."""
     model: Annotated[str, StringConstraints(max_length=256)] | None = None
     """The first model of the chain."""
     url: Annotated[str, StringConstraints(max_length=2048)] | None = None

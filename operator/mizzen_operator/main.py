@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
 
 from mizzen_operator.backoff import Backoff
 from mizzen_operator.cache import Cache
@@ -22,13 +22,14 @@ from mizzen_operator.handlers import EventSource
 from mizzen_operator.health import Health, WatchMonitor
 from mizzen_operator.intake import Intake
 from mizzen_operator.keys import Key
-from mizzen_operator.kinds import WATCHED
+from mizzen_operator.kinds import WATCHED, Kind
 from mizzen_operator.logs import configure_logging
 from mizzen_operator.queue_metrics import QueueGauges, QueueMetrics
 from mizzen_operator.reconcile import Reconciler
 from mizzen_operator.resync import Resync
 from mizzen_operator.settings import Settings, parse_settings
 from mizzen_operator.status.events import EventRecorder
+from mizzen_operator.updates import ReleaseUpdates
 from mizzen_operator.workers import Workers
 from mizzen_operator.workqueue import WorkQueue
 
@@ -95,8 +96,19 @@ class Operator:
         queue = WorkQueue[Key](time.monotonic, Backoff(rng), QueueMetrics(registry))
         registry.register(QueueGauges(queue))
         events = EventRecorder(cluster, time.monotonic, _now, socket.gethostname())
-        reconciler = Reconciler(cluster, cache, events, settings.runtime_image, _now, again=queue.add)
+        self._updates = ReleaseUpdates(settings.max_concurrent_runtime_updates, queue.add)
+        _measure_updates(self._updates, registry)
+        reconciler = Reconciler(
+            cluster,
+            cache,
+            events,
+            runtime_image=settings.runtime_image,
+            updates=self._updates,
+            now=_now,
+            again=queue.add,
+        )
         watches = WatchMonitor(time.monotonic, WATCHED)
+        self._cache = cache
         self._workers = Workers(queue, reconciler.reconcile, registry)
         self._resync = Resync(cluster, cache, queue, settings.namespaces, rng)
         self._connection = connection
@@ -119,6 +131,7 @@ class Operator:
         try:
             if not await self._fill(stop):
                 return
+            self._updates.expect(record.key for record in self._cache.records(Kind.AGENT, None))
             self._resyncing = asyncio.create_task(self._resync.run(), name="resync")
             self._workers.start()
             rejoining = asyncio.create_task(self._rejoin(stop), name="rejoin")
@@ -190,6 +203,17 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         return
+
+
+def _measure_updates(updates: ReleaseUpdates, registry: CollectorRegistry) -> None:
+    gauge = Gauge(
+        "mizzen_operator_runtime_updates",
+        "Agents that do not run yet what this release renders for them, by whether they wait or are being moved",
+        ["state"],
+        registry=registry,
+    )
+    gauge.labels("waiting").set_function(lambda: updates.behind)
+    gauge.labels("moving").set_function(lambda: updates.moving)
 
 
 def _runs(task: asyncio.Task[None] | None) -> bool:

@@ -1,6 +1,8 @@
 """The rights that the operator needs, and no others: the chart renders its roles from the same list.
 
 - `patch` is server-side apply; where the object is not there yet, the API server asks for `create` too.
+- `patch` of the scale subresource fills in `spec.replicas` where it was left out; no other field of a spec can be
+  written.
 - `get` is the live read before a name is used for the first time, and of the resource before a missing child is made
   again.
 - `delete` is for what is no longer desired. Deployments and Services go with their owner.
@@ -23,7 +25,7 @@ class PolicyRule:
 
 RULES = (
     PolicyRule((GROUP,), (PLURAL,), ("get", "list", "watch")),
-    PolicyRule((GROUP,), (f"{PLURAL}/status",), ("patch",)),
+    PolicyRule((GROUP,), (f"{PLURAL}/scale", f"{PLURAL}/status"), ("patch",)),
     PolicyRule(("",), ("configmaps", "serviceaccounts"), ("get", "list", "watch", "create", "patch", "delete")),
     PolicyRule(("",), ("services",), ("get", "list", "watch", "create", "patch")),
     PolicyRule(("apps",), ("deployments",), ("get", "list", "watch", "create", "patch")),

@@ -70,7 +70,7 @@ def plan(
     applies = [
         action
         for manifest in stamped_children
-        if (action := _apply(manifest, observed, desired.revision, overruled)) is not None
+        if (action := _apply(manifest, observed, desired.revision.name, overruled)) is not None
     ]
     return (*(Delete(child) for child in _superfluous(desired, observed, owner_uid)), *applies)
 
@@ -168,7 +168,7 @@ def _superfluous(desired: Desired, observed: Observed, owner_uid: str) -> list[C
     names = {(kind_named(child["kind"]), child["metadata"]["name"]) for child in desired.children}
     rollout = next((child.rollout for child in observed.children if child.rollout is not None), None)
     runs_nothing = rollout is None and not observed.replica_sets and not observed.pods
-    is_complete = rollout is not None and rollout.revision == desired.revision and is_settled(rollout)
+    is_complete = rollout is not None and rollout.revision == desired.revision.name and is_settled(rollout)
     if not (runs_nothing or is_complete):
         return []
     in_use = {replica_set.revision for replica_set in observed.replica_sets} | {pod.revision for pod in observed.pods}

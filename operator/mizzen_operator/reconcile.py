@@ -19,15 +19,18 @@ from mizzen_operator.cluster.errors import (
 )
 from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.converge import Converger, try_again
-from mizzen_operator.desired import Desired, InvalidSpecError, build_desired
+from mizzen_operator.desired import Desired, InvalidSpecError, Revision, build_desired, render_revision
 from mizzen_operator.errors import ReconcileError, TryAgainError, UserMustActError
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind
 from mizzen_operator.records import AgentRecord, agent_record
+from mizzen_operator.replicas import Replicas, replicas_of
 from mizzen_operator.resource import StoredResource, parse_agent, stored_resource
+from mizzen_operator.revisions import Revisions
 from mizzen_operator.status.conditions import Situation
 from mizzen_operator.status.events import EventRecorder, happenings
 from mizzen_operator.status.report import compute_invalid_status, compute_status
+from mizzen_operator.updates import ReleaseUpdates, Standing
 
 TOLD_FAILURES = 4
 """A failure that may pass is told when it has not passed after so many: an etcd that elects a leader is no news."""
@@ -43,9 +46,10 @@ class Reconciler:
         cluster: Cluster,
         cache: Cache,
         events: EventRecorder,
-        runtime_image: str,
-        now: Callable[[], datetime],
         *,
+        runtime_image: str,
+        updates: ReleaseUpdates,
+        now: Callable[[], datetime],
         again: Callable[[Key], None],
     ) -> None:
         """Bind what a reconcile needs.
@@ -55,6 +59,7 @@ class Reconciler:
             cache: What is known; answers to writes are put into it.
             events: Where changes are told.
             runtime_image: What runs if a resource names no image.
+            updates: Who may take up what this release of the operator renders.
             now: The time of day, with its zone.
             again: Told of an agent that has changed while it was reconciled: the watch's news of it comes too late to
                 be news.
@@ -63,6 +68,8 @@ class Reconciler:
         self._cache = cache
         self._events = events
         self._runtime_image = runtime_image
+        self._updates = updates
+        self._revisions = Revisions(cluster, cache, updates)
         self._now = now
         self._again = again
         self._converger = Converger(cluster, cache, events, again=again)
@@ -82,17 +89,25 @@ class Reconciler:
             await self._reconcile(key, failures)
 
     async def _reconcile(self, key: Key, failures: int) -> None:
-        record = self._cache.observe(key).agent
+        observed = self._cache.observe(key)
+        record = observed.agent
         if record is None or record.deleting:
             self._converger.forget(key)
+            self._updates.forget(key)
             return  # the garbage collector takes the children along
         stored = stored_resource(record)
         agent: AgentDeployment | None = None
+        fresh: Revision | None = None
         desired: Desired | None = None
         failure: ReconcileError | None = None
         try:
             agent = parse_agent(record)
-            desired = build_desired(agent, self._runtime_image)
+            replicas = replicas_of(record, stored, observed)
+            if replicas.to_write:
+                await self._scale(record, replicas)
+                return  # the resource has changed, and is looked at anew
+            fresh = render_revision(agent, self._runtime_image)
+            desired = build_desired(agent, await self._revisions.choose(record, stored, fresh), replicas.count)
             await self._converger.converge(record, desired, stored)
         except InvalidSpecError as error:
             failure = _invalid_spec(error)
@@ -105,31 +120,50 @@ class Reconciler:
             failure = _unforeseen(key, error)
         if isinstance(failure, TryAgainError) and failures + 1 < TOLD_FAILURES:
             raise failure
-        await self._report(record, stored, agent, desired, failure)
+        situation = self._situation(record, stored, desired, failure)
+        if fresh is not None and desired is not None:
+            standing = self._revisions.standing(record, stored, fresh, desired.revision, situation.is_rolled_out())
+        else:
+            standing = Standing.CURRENT
+        self._updates.saw(key, standing)
+        await self._report(record, stored, agent, situation)
         if failure is not None:
             raise failure
 
-    async def _report(
-        self,
-        record: AgentRecord,
-        stored: StoredResource,
-        agent: AgentDeployment | None,
-        desired: Desired | None,
-        failure: ReconcileError | None,
-    ) -> None:
-        """Write the status if it says anything new, and tell of the change."""
+    async def _scale(self, record: AgentRecord, replicas: Replicas) -> None:
+        """Write how many pods there are to be into the resource, and have that looked at anew."""
+        try:
+            await self._cluster.scale(record.key.namespace, record.name, record.version, replicas.count)
+        except (ConflictError, NotFoundError):
+            _log.debug("%s: has changed meanwhile", record.key)
+        else:
+            _log.info("%s: spec.replicas is %d now", record.key, replicas.count)
+            if replicas.happening is not None:
+                await self._events.tell(record, replicas.happening)
+        await self._converger.is_there(record)
+
+    def _situation(
+        self, record: AgentRecord, stored: StoredResource, desired: Desired | None, failure: ReconcileError | None
+    ) -> Situation:
+        """Collect what the conditions are computed from."""
         observed = self._cache.observe(record.key)
         deployment = observed.child(Kind.DEPLOYMENT, record.name)
         ours = deployment is not None and deployment.owner is not None and deployment.owner.uid == record.uid
-        situation = Situation(
+        return Situation(
             generation=stored.generation,
-            replicas=stored.replicas,
-            revision=desired.revision if desired else None,
+            replicas=desired.replicas if desired else stored.replicas or 0,
+            revision=desired.revision.name if desired else None,
+            runtime_image=desired.revision.image if desired else stored.status.runtime_image,
             stable_revision=stored.status.stable_revision,
             failure=failure,
             rollout=deployment.rollout if deployment is not None and ours else None,
             pods=observed.pods,
         )
+
+    async def _report(
+        self, record: AgentRecord, stored: StoredResource, agent: AgentDeployment | None, situation: Situation
+    ) -> None:
+        """Write the status if it says anything new, and tell of the change."""
         now = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if agent is not None:
             status = compute_status(agent, situation, stored.status, now)

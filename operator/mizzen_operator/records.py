@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen_api.names import CONTAINER_NAME, GROUP, KIND, LABEL_INSTANCE, LABEL_REVISION
+from mizzen_operator.desired import ANNOTATION_SPEC_HASH
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 """On each child: the hash of what was last applied, so that a field which is no longer desired is noticed."""
+AUTOSCALER = "kube-controller-manager"
+"""Who writes to the scale subresource for a HorizontalPodAutoscaler."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,10 @@ class Rollout:
     observed_generation: int
     revision: str | None
     """Revision in its template."""
+    wanted: int
+    """How many pods it is to have."""
+    autoscaled: bool
+    """A HorizontalPodAutoscaler was the last one to say how many."""
     replicas: int
     updated: int
     ready: int
@@ -75,6 +82,8 @@ class ChildRecord(Record):
     """Value of `ANNOTATION_APPLIED`."""
     revision: str | None
     """Revision that it belongs to, by its label."""
+    spec_hash: str | None
+    """Of a revision's ConfigMap: the hash of the spec that it was rendered from."""
     content: str
     """See `comparable`; as JSON."""
     rollout: Rollout | None = None
@@ -179,6 +188,7 @@ def child_record(kind: Kind, key: Key, raw: Mapping[str, Any]) -> ChildRecord:
         owner=Owner(kind=owner["kind"], name=owner["name"], uid=owner["uid"]) if owner else None,
         applied=(metadata.get("annotations") or {}).get(ANNOTATION_APPLIED),
         revision=_revision(metadata),
+        spec_hash=(metadata.get("annotations") or {}).get(ANNOTATION_SPEC_HASH),
         content=json.dumps(comparable(raw), separators=(",", ":")),
         rollout=_rollout(raw) if kind is Kind.DEPLOYMENT else None,
     )
@@ -220,12 +230,24 @@ def _rollout(raw: Mapping[str, Any]) -> Rollout:
         generation=raw["metadata"].get("generation", 0),
         observed_generation=status.get("observedGeneration", 0),
         revision=_revision(raw["spec"]["template"].get("metadata") or {}),
+        wanted=raw["spec"].get("replicas", 1),
+        autoscaled=_is_autoscaled(raw["metadata"]),
         replicas=status.get("replicas", 0),
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         refusal=next(refusals, None),
     )
+
+
+def _is_autoscaled(metadata: Mapping[str, Any]) -> bool:
+    """Tell whether an autoscaler alone owns `spec.replicas`: who applies the same value owns it too."""
+    owners = [
+        (entry.get("manager"), entry.get("subresource"))
+        for entry in metadata.get("managedFields") or ()
+        if "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+    ]
+    return owners == [(AUTOSCALER, "scale")]
 
 
 def _pod_record(key: Key, raw: Mapping[str, Any]) -> PodRecord:

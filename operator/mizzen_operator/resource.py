@@ -21,7 +21,8 @@ class StoredResource:
     """What the API server holds, before anybody has judged the spec."""
 
     generation: int
-    replicas: int
+    replicas: int | None
+    """How many pods it asks for; None if it says nothing about it."""
     status: AgentDeploymentStatus
     """As it was written last; without what this version cannot read."""
 
@@ -29,7 +30,7 @@ class StoredResource:
 def stored_resource(record: AgentRecord) -> StoredResource:
     """Read what can be read whatever the spec is like."""
     raw = json.loads(record.content)
-    return StoredResource(raw["metadata"].get("generation", 0), raw["spec"].get("replicas", 1), _status(raw["status"]))
+    return StoredResource(raw["metadata"].get("generation", 0), raw["spec"].get("replicas"), _status(raw["status"]))
 
 
 def _status(raw: Mapping[str, Any]) -> AgentDeploymentStatus:

@@ -14,6 +14,8 @@ class Settings:
 
     runtime_image: str
     """What runs if a resource names no image."""
+    max_concurrent_runtime_updates: int
+    """How many agents at a time are moved to what this release renders; 0 leaves each to its next edit."""
     namespaces: tuple[str, ...]
     """Where to work; everywhere if it is empty."""
     port: int
@@ -33,6 +35,13 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         "--runtime-image", required=True, type=_image, metavar="IMAGE", help="what runs if a resource names no image"
     )
     parser.add_argument(
+        "--max-concurrent-runtime-updates",
+        type=_count,
+        default=0,
+        metavar="NUMBER",
+        help="move this many agents at a time to a new runtime image; 0 moves each with its next edit (default: 0)",
+    )
+    parser.add_argument(
         "--namespace",
         action="append",
         default=[],
@@ -47,11 +56,18 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     given = parser.parse_args(arguments)
     return Settings(
         runtime_image=given.runtime_image,
+        max_concurrent_runtime_updates=given.max_concurrent_runtime_updates,
         namespaces=tuple(dict.fromkeys(given.namespace)),
         port=given.port,
         log_level=given.log_level,
         kubeconfig=given.kubeconfig,
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return int(text)
 
 
 def _image(text: str) -> str:

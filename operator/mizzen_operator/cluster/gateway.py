@@ -110,6 +110,16 @@ class KubernetesCluster:
             field_manager=FIELD_MANAGER,
         )
 
+    async def scale(self, namespace: str, name: str, version: int, replicas: int) -> None:
+        """See `Cluster.scale`."""
+        await self._call(
+            "patch",
+            f"{self._path(Kind.AGENT, namespace, name)}/scale",
+            body={"metadata": {"resourceVersion": str(version)}, "spec": {"replicas": replicas}},
+            content_type=_MERGE_PATCH,
+            field_manager=FIELD_MANAGER,
+        )
+
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """See `Cluster.create_event`."""
         await self._call("post", self._path(Kind.EVENT, namespace), body=event, field_manager=FIELD_MANAGER)

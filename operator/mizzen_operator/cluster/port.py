@@ -47,5 +47,15 @@ class Cluster(Protocol):
         A null in `status` takes the field away.
         """
 
+    async def scale(self, namespace: str, name: str, version: int, replicas: int) -> None:
+        """Write `spec.replicas` of an AgentDeployment, by its scale subresource.
+
+        Args:
+            namespace: Its namespace.
+            name: Its name.
+            version: Resource version that the decision was made on; another one is a `ConflictError`.
+            replicas: How many.
+        """
+
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """Create an Event of `events.k8s.io/v1`."""

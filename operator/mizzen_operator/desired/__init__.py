@@ -1,6 +1,20 @@
 """Which objects an AgentDeployment gets: pure functions from the resource to manifests, one module for each kind."""
 
-from mizzen_operator.desired.agent import Desired, InvalidSpecError, build_desired
+from mizzen_operator.desired.agent import Desired, build_desired
+from mizzen_operator.desired.config_map import ANNOTATION_SPEC_HASH, config_map_name
 from mizzen_operator.desired.manifest import Manifest, owned_selector
+from mizzen_operator.desired.problems import InvalidSpecError
+from mizzen_operator.desired.revision import Revision, read_revision, render_revision
 
-__all__ = ["Desired", "InvalidSpecError", "Manifest", "build_desired", "owned_selector"]
+__all__ = [
+    "ANNOTATION_SPEC_HASH",
+    "Desired",
+    "InvalidSpecError",
+    "Manifest",
+    "Revision",
+    "build_desired",
+    "config_map_name",
+    "owned_selector",
+    "read_revision",
+    "render_revision",
+]

@@ -1,18 +1,26 @@
 """The rendered configuration: one immutable ConfigMap for each revision.
 
 A pod mounts the ConfigMap of its own revision only, so that an old pod that is restarted in the middle of a rollout
-comes back with the old configuration.
+comes back with the old configuration. Beside what the runtime reads, it keeps the pods' template: see `revision`.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint
-from mizzen_api.contract import CONFIG_FILE, RuntimeConfig, RuntimeModel, SecretSource, api_key_path
+from mizzen_api.contract import RuntimeConfig, RuntimeModel, SecretSource, api_key_path
 from mizzen_api.duration import seconds
-from mizzen_api.names import LABEL_REVISION
+from mizzen_api.names import GROUP, LABEL_REVISION
 from mizzen_api.problems import Problem
 from mizzen_operator.desired.manifest import Manifest, metadata
 
+if TYPE_CHECKING:
+    from mizzen_operator.desired.revision import Revision
+
+ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
+"""On a revision's ConfigMap: the hash of the spec that it was rendered from."""
+POD_TEMPLATE_KEY = "pod-template.json"
+"""Key of the ConfigMap that holds the pods' template; it is not mounted."""
 MAX_DATA_BYTES = 1024 * 1024
 """What the API server lets a ConfigMap's data be."""
 
@@ -37,20 +45,24 @@ def runtime_config(agent: AgentDeployment, revision: str) -> RuntimeConfig:
     )
 
 
-def build_config_map(agent: AgentDeployment, revision: str) -> Manifest:
+def build_config_map(agent: AgentDeployment, revision: "Revision") -> Manifest:
     """Give the ConfigMap of a revision."""
+    name = config_map_name(agent.metadata.name, revision.name)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(agent, config_map_name(agent.metadata.name, revision), **{LABEL_REVISION: revision}),
+        "metadata": {
+            **metadata(agent, name, **{LABEL_REVISION: revision.name}),
+            "annotations": {ANNOTATION_SPEC_HASH: revision.spec_hash},
+        },
         "immutable": True,
-        "data": {CONFIG_FILE: runtime_config(agent, revision).model_dump_json(exclude_none=True)},
+        "data": dict(revision.data),
     }
 
 
-def size_problem(config_map: Manifest) -> Problem | None:
-    """Say whether the configuration is too large for a ConfigMap."""
-    size = len(config_map["data"][CONFIG_FILE].encode())
+def size_problem(data: Mapping[str, str]) -> Problem | None:
+    """Say whether a revision is too large for a ConfigMap."""
+    size = sum(len(text.encode()) for text in data.values())
     if size <= MAX_DATA_BYTES:
         return None
     return Problem(

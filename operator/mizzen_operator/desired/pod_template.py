@@ -3,7 +3,7 @@
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint
-from mizzen_api.contract import API_KEY_FILE, CONFIG_DIRECTORY, MODELS_DIRECTORY
+from mizzen_api.contract import API_KEY_FILE, CONFIG_DIRECTORY, CONFIG_FILE, MODELS_DIRECTORY
 from mizzen_api.names import (
     CONTAINER_NAME,
     LABEL_REVISION,
@@ -99,7 +99,14 @@ def _container(agent: AgentDeployment, runtime_image: str) -> dict[str, Any]:
 
 def _volumes(agent: AgentDeployment, revision: str) -> list[dict[str, Any]]:
     return [
-        {"name": "config", "configMap": {"name": config_map_name(agent.metadata.name, revision), "defaultMode": 0o444}},
+        {
+            "name": "config",
+            "configMap": {
+                "name": config_map_name(agent.metadata.name, revision),
+                "defaultMode": 0o444,
+                "items": [{"key": CONFIG_FILE, "path": CONFIG_FILE}],
+            },
+        },
         {"name": "tmp", "emptyDir": {}},
         *(_key_volume(index, model) for index, model in _models_with_key(agent)),
     ]

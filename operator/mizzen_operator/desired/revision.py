@@ -1,32 +1,111 @@
-"""The name of a revision: a hash of all that runs in its pods.
+"""A revision: all that runs in an agent's pods, and its name.
 
 Whatever changes what a pod runs makes a new revision: the agent, the names, order and addresses of its models, the
 settings of its pods, the image. The number of pods and the contents of Secrets do not.
+
+A revision is rendered from a spec, and kept whole in its ConfigMap: another release of the operator, which renders the
+same spec in another way or has another default image, reads it back and leaves the pods as they are.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from mizzen_api.contract import RuntimeConfig
+from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
+from mizzen_api.names import LABEL_REVISION
+from mizzen_operator.desired.config_map import ANNOTATION_SPEC_HASH, POD_TEMPLATE_KEY, runtime_config, size_problem
 from mizzen_operator.desired.manifest import Manifest
+from mizzen_operator.desired.pod_template import build_pod_template
+from mizzen_operator.desired.problems import InvalidSpecError, spec_problems
 
 REVISION_LENGTH = 10
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes' own for generated names: no vowels, so that no word comes out, and nothing that looks like another."""
 
 
-def revision_of(config: RuntimeConfig, pod_template: Manifest) -> str:
-    """Name the revision that runs `config` in pods made from `pod_template`.
+@dataclass(frozen=True)
+class Revision:
+    """All that runs in the pods of an agent."""
+
+    name: str
+    """Hash of the rest."""
+    spec_hash: str
+    """Of the spec that it was rendered from: see `spec_hash_of`."""
+    data: Mapping[str, str]
+    """Of its ConfigMap, to the letter: that is immutable, and another release may write JSON in another way."""
+
+    @property
+    def pod_template(self) -> Manifest:
+        """The template of its pods."""
+        template: Manifest = json.loads(self.data[POD_TEMPLATE_KEY])
+        return template
+
+    @property
+    def image(self) -> str:
+        """What the pods run."""
+        return str(self.pod_template["spec"]["containers"][0]["image"])
+
+
+def render_revision(agent: AgentDeployment, runtime_image: str) -> Revision:
+    """Render what an agent's spec asks for.
 
     Args:
-        config: The configuration, rendered with an empty revision.
-        pod_template: The pods' template, rendered with an empty revision.
+        agent: The resource as the API server holds it.
+        runtime_image: What runs if the resource names no image.
+
+    Raises:
+        InvalidSpecError: The resource passes its schema and still cannot be built.
     """
+    nameless = build_pod_template(agent, "", runtime_image)
+    name = _name_of(runtime_config(agent, ""), nameless)
+    data = {
+        CONFIG_FILE: runtime_config(agent, name).model_dump_json(exclude_none=True),
+        POD_TEMPLATE_KEY: json.dumps(build_pod_template(agent, name, runtime_image), separators=(",", ":")),
+    }
+    problems = (*spec_problems(agent), *filter(None, [size_problem(data)]))
+    if problems:
+        raise InvalidSpecError(problems)
+    return Revision(name, spec_hash_of(agent), data)
+
+
+def read_revision(config_map: Mapping[str, Any]) -> Revision | None:
+    """Read a revision back from its ConfigMap; None if that does not hold one."""
+    metadata = config_map["metadata"]
+    try:
+        revision = Revision(
+            name=metadata["labels"][LABEL_REVISION],
+            spec_hash=metadata["annotations"][ANNOTATION_SPEC_HASH],
+            data=config_map["data"],
+        )
+        runs_something = bool(revision.image)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+    return revision if runs_something else None
+
+
+def spec_hash_of(agent: AgentDeployment) -> str:
+    """Give a hash of what the author of a resource has written, apart from the number of pods.
+
+    Values that are the default count as not written, so that a default which a later CRD adds to stored resources is
+    no edit.
+    """
+    written = agent.spec.model_dump(mode="json", exclude_defaults=True, exclude={"replicas"})
+    return hashlib.sha256(_canonical(written)).hexdigest()[:16]
+
+
+def _name_of(config: RuntimeConfig, pod_template: Manifest) -> str:
+    """Name the revision that runs `config` in pods made from `pod_template`, both rendered with an empty revision."""
     content = {"config": config.model_dump(mode="json", exclude_none=True), "template": pod_template}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    number = int.from_bytes(hashlib.sha256(canonical.encode()).digest(), "big")
+    number = int.from_bytes(hashlib.sha256(_canonical(content)).digest(), "big")
     characters = []
     for _ in range(REVISION_LENGTH):
         number, place = divmod(number, len(_ALPHABET))
         characters.append(_ALPHABET[place])
     return "".join(characters)
+
+
+def _canonical(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -22,6 +22,8 @@ class Situation:
     """Pods asked for."""
     revision: str | None
     """Revision desired; None if the resource cannot be built."""
+    runtime_image: str | None
+    """What its pods run."""
     stable_revision: str | None
     """Revision that was last rolled out fully, as the status says so far."""
     failure: ReconcileError | None

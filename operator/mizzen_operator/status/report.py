@@ -38,6 +38,7 @@ def _observed(situation: Situation, before: AgentDeploymentStatus, now: str) -> 
         conditions=conditions(judge(situation), before.conditions, situation.generation, now),
         stable_revision=situation.revision if rolled_out else before.stable_revision,
         candidate_revision=_candidate(situation, before),
+        runtime_image=situation.runtime_image,
         replicas=rollout.replicas if rollout else 0,
         ready_replicas=rollout.ready if rollout else 0,
     )

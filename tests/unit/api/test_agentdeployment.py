@@ -26,7 +26,7 @@ def refusal(body: dict[str, Any]) -> str:
 
 def test_a_minimal_resource_is_one_pod_of_the_default_image() -> None:
     agent = AgentDeployment.model_validate(resource())
-    assert (agent.spec.replicas, agent.spec.pod.image, agent.metadata.namespace) == (1, None, "support")
+    assert (agent.spec.replicas, agent.spec.pod.image, agent.metadata.namespace) == (None, None, "support")
 
 
 def test_a_full_model_endpoint_is_read() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_operator.cache import Observed
+from mizzen_operator.desired import Desired, build_desired, render_revision
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import kind_named
 from mizzen_operator.plan import stamped
@@ -28,7 +29,7 @@ def raw_agent(name: str = "hello", *, generation: int = 1, status: Object | None
             "generation": generation,
             "resourceVersion": "10",
         },
-        "spec": {"agent": {"instructions": "Be brief."}, "models": [{"model": "test"}], **spec},
+        "spec": {"agent": {"instructions": "Be brief."}, "models": [{"model": "test"}], "replicas": 1, **spec},
         "status": status or {},
     }
 
@@ -36,6 +37,12 @@ def raw_agent(name: str = "hello", *, generation: int = 1, status: Object | None
 def agent(name: str = "hello", **spec: Any) -> AgentDeployment:
     """Give the same, parsed."""
     return AgentDeployment.model_validate(raw_agent(name, **spec))
+
+
+def desired_for(agent: AgentDeployment, image: str = IMAGE) -> Desired:
+    """Give all objects of an agent that runs what its spec renders to."""
+    replicas = 1 if agent.spec.replicas is None else agent.spec.replicas
+    return build_desired(agent, render_revision(agent, image), replicas)
 
 
 def live(manifest: Object, *, uid: str = "child", version: int = 1, status: Object | None = None) -> Object:

@@ -79,7 +79,10 @@ class FakeCluster:
         there = self.objects.get((kind, metadata["namespace"], metadata["name"]))
         if "uid" in metadata and (there is None or there["metadata"]["uid"] != metadata["uid"]):
             raise ConflictError("another uid")
-        kept = {key: there["metadata"][key] for key in ("uid", "generation")} if there else {"generation": 1}
+        kept = {"generation": 1}
+        if there is not None:
+            changed = there.get("spec") != manifest.get("spec")
+            kept = {"uid": there["metadata"]["uid"], "generation": there["metadata"].get("generation", 0) + changed}
         self.store(kind_named(manifest["kind"]), {**(there or {}), **manifest, "metadata": {**metadata, **kept}})
         return self._answer(write, (kind, metadata["namespace"], metadata["name"]))
 
@@ -104,6 +107,17 @@ class FakeCluster:
         merged = {key: value for key, value in {**there.get("status", {}), **status}.items() if value is not None}
         self.store(Kind.AGENT, {**there, "status": merged})
         return self._answer(write, (Kind.AGENT, namespace, name))
+
+    async def scale(self, namespace: str, name: str, version: int, replicas: int) -> None:
+        """See `Cluster.scale`."""
+        await self._called(f"scale {Kind.AGENT.kind_name}/{name}")
+        there = self.objects.get((Kind.AGENT, namespace, name))
+        if there is None:
+            raise NotFoundError(f"{name} not found")
+        if there["metadata"]["resourceVersion"] != str(version):
+            raise ConflictError("another version")
+        self.writes.append(f"scale {Kind.AGENT.kind_name}/{name} to {replicas}")
+        self.change(Kind.AGENT, name, lambda raw: raw["spec"].update(replicas=replicas))
 
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """See `Cluster.create_event`."""

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
-from mizzen_operator.desired import Desired, InvalidSpecError, build_desired
+from mizzen_operator.desired import Desired, InvalidSpecError
 from tests.unit.operator.agents import golden_agents
-from tests.unit.operator.builders import IMAGE, agent
+from tests.unit.operator.builders import agent, desired_for
 from tests.unit.operator.golden import COMMAND, FOLDER, render
 
 
 def desired_of(**spec: Any) -> Desired:
-    return build_desired(agent(**spec), IMAGE)
+    return desired_for(agent(**spec))
 
 
 def only(desired: Desired, kind: str) -> dict[str, Any]:
@@ -64,22 +64,22 @@ def test_no_pod_gets_a_token_of_the_api_server() -> None:
 
 
 def test_the_configuration_is_what_the_runtime_reads_back() -> None:
-    desired = build_desired(golden_agents()["full"], IMAGE)
+    desired = desired_for(golden_agents()["full"])
     config = RuntimeConfig.model_validate_json(only(desired, "ConfigMap")["data"][CONFIG_FILE])
-    assert config.revision == desired.revision
+    assert config.revision == desired.revision.name
     assert config.agent["instructions"] == ["Triage the ticket.", "Answer in English."]
     assert [model.model for model in config.models] == ["vllm:qwen3-32b", "test", "openai:gpt-5"]
     assert config.models[0].request_timeout_seconds == 90
 
 
 def test_a_null_inside_a_schema_reaches_the_runtime() -> None:
-    desired = build_desired(golden_agents()["full"], IMAGE)
+    desired = desired_for(golden_agents()["full"])
     rendered = json.loads(only(desired, "ConfigMap")["data"][CONFIG_FILE])
     assert rendered["agent"]["output_schema"]["properties"]["queue"]["default"] is None
 
 
 def test_a_key_is_mounted_where_the_configuration_says() -> None:
-    desired = build_desired(golden_agents()["full"], IMAGE)
+    desired = desired_for(golden_agents()["full"])
     config = RuntimeConfig.model_validate_json(only(desired, "ConfigMap")["data"][CONFIG_FILE])
     spec = only(desired, "Deployment")["spec"]["template"]["spec"]
     mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
@@ -116,7 +116,7 @@ def test_a_repeated_variable_is_told_with_its_place() -> None:
 
 def test_a_configuration_that_no_config_map_can_hold_is_told_with_both_sizes() -> None:
     (problem,) = problems_of_spec(agent={"instructions": "x" * (1024 * 1024)})
-    assert problem.startswith("spec.agent: it renders to 104")
+    assert problem.startswith("spec.agent: it renders to 105")
     assert "a ConfigMap holds 1048576" in problem
 
 

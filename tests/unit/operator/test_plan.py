@@ -5,17 +5,17 @@ from typing import Any
 
 from mizzen_api.names import KIND
 from mizzen_operator.cache import Observed
-from mizzen_operator.desired import Desired, build_desired
+from mizzen_operator.desired import Desired
 from mizzen_operator.kinds import Kind
 from mizzen_operator.plan import Create, Delete, Update, conflicts, is_left_over, plan
 from mizzen_operator.records import ReplicaSetRecord, child_record
-from tests.unit.operator.builders import IMAGE, KEY, UID, agent, child, live, observed_children
+from tests.unit.operator.builders import KEY, UID, agent, child, desired_for, live, observed_children
 
 ROLLED_OUT = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
 
 
 def desired_of(**spec: Any) -> Desired:
-    return build_desired(agent(**spec), IMAGE)
+    return desired_for(agent(**spec))
 
 
 def observed_as_desired(desired: Desired, **status: Any) -> Observed:
@@ -118,7 +118,7 @@ def test_the_configuration_of_a_revision_that_nothing_names_goes() -> None:
 
 def test_the_configuration_of_a_revision_that_can_be_rolled_back_to_stays() -> None:
     now, before = desired_of(), desired_of(agent={"instructions": "Old."})
-    assert plan(now, with_old_revision(now, replica_set(before.revision)), UID) == ()
+    assert plan(now, with_old_revision(now, replica_set(before.revision.name)), UID) == ()
 
 
 def test_nothing_goes_while_a_rollout_goes_on() -> None:
@@ -131,9 +131,9 @@ def test_where_nothing_runs_an_earlier_configuration_goes_before_anything_is_app
     now, before = desired_of(), desired_of(agent={"instructions": "Old."})
     left = observed_children(*(manifest for manifest in before.children if manifest["kind"] != "Deployment"))
     deletes = [action for action in plan(now, left, UID) if isinstance(action, Delete)]
-    assert [action.child.name for action in deletes] == [f"hello-{before.revision}"]
+    assert [action.child.name for action in deletes] == [f"hello-{before.revision.name}"]
     assert plan(now, left, UID)[0] == deletes[0]
-    needed = dataclasses.replace(left, replica_sets=(replica_set(before.revision),))
+    needed = dataclasses.replace(left, replica_sets=(replica_set(before.revision.name),))
     assert not any(isinstance(action, Delete) for action in plan(now, needed, UID))
 
 

@@ -12,6 +12,7 @@ from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import WATCHED, Kind
 from mizzen_operator.reconcile import TOLD_FAILURES, Reconciler
 from mizzen_operator.status.events import EventRecorder
+from mizzen_operator.updates import ReleaseUpdates
 from tests.unit.operator.builders import IMAGE, KEY, Object, raw_agent
 from tests.unit.operator.fake_cluster import FakeCluster
 from tests.unit.operator.queues import queue
@@ -23,14 +24,24 @@ STATUS = "status AgentDeployment/hello"
 class Setup:
     """A reconciler, what it works with, and one agent that the cluster has and the cache knows."""
 
-    def __init__(self, cluster: FakeCluster | None = None) -> None:
+    def __init__(self, cluster: FakeCluster | None = None, *, image: str = IMAGE, updates: int = 0) -> None:
         self.cluster = cluster or FakeCluster()
         self.cache = Cache()
         self.queue = queue()
         self.intake = Intake(self.cache, self.queue)
         events = EventRecorder(self.cluster, lambda: 0.0, lambda: NOW, "pod-1")
-        self.reconciler = Reconciler(self.cluster, self.cache, events, IMAGE, lambda: NOW, again=self.queue.add)
-        self.cluster.store(Kind.AGENT, raw_agent())
+        self.updates = ReleaseUpdates(updates, self.queue.add)
+        self.reconciler = Reconciler(
+            self.cluster,
+            self.cache,
+            events,
+            runtime_image=image,
+            updates=self.updates,
+            now=lambda: NOW,
+            again=self.queue.add,
+        )
+        if not self.cluster.names(Kind.AGENT):
+            self.cluster.store(Kind.AGENT, raw_agent())
         self.see_all()
 
     def see_all(self) -> None:

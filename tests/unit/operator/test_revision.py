@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 
-from mizzen_operator.desired import build_desired
 from tests.unit.operator.agents import FULL_SPEC
-from tests.unit.operator.builders import IMAGE, agent
+from tests.unit.operator.builders import IMAGE, agent, desired_for
 
 
 def revision(image: str = IMAGE, **changes: Any) -> str:
-    return build_desired(agent("triage", **{**copy.deepcopy(FULL_SPEC), **changes}), image).revision
+    return desired_for(agent("triage", **{**copy.deepcopy(FULL_SPEC), **changes}), image).revision.name
 
 
 def with_pod(**changes: Any) -> str:
@@ -65,4 +64,4 @@ def test_a_setting_of_the_pod_makes_a_revision(changed: dict[str, Any]) -> None:
 
 def test_the_default_image_makes_a_revision_only_of_agents_that_run_it() -> None:
     assert with_pod() == revision("localhost/mizzen-runtime:2")
-    assert build_desired(agent(), "a:1").revision != build_desired(agent(), "a:2").revision
+    assert desired_for(agent(), "a:1").revision != desired_for(agent(), "a:2").revision

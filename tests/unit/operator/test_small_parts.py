@@ -45,7 +45,7 @@ class EventSink:
     async def _not_asked(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("an event recorder only creates events")
 
-    get = apply = delete = patch_status = _not_asked
+    get = apply = delete = patch_status = scale = _not_asked
 
     def pages(self, *_: Any) -> Any:
         raise AssertionError("an event recorder only creates events")
@@ -194,8 +194,14 @@ def test_an_operator_that_waits_for_the_crd_is_healthy() -> None:
 
 def test_the_command_line_is_read() -> None:
     given = ["--runtime-image", "r:1", "--namespace", "a", "--namespace", "b", "--namespace", "a", "--port", "9"]
+    given += ["--max-concurrent-runtime-updates", "3"]
     assert parse_settings([*given, "--log-level", "debug", "--kubeconfig", "k"]) == Settings(
-        runtime_image="r:1", namespaces=("a", "b"), port=9, log_level="debug", kubeconfig=Path("k")
+        runtime_image="r:1",
+        max_concurrent_runtime_updates=3,
+        namespaces=("a", "b"),
+        port=9,
+        log_level="debug",
+        kubeconfig=Path("k"),
     )
 
 

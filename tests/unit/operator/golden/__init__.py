@@ -5,9 +5,8 @@ from pathlib import Path
 import yaml
 
 from mizzen_api.agentdeployment import AgentDeployment
-from mizzen_operator.desired import build_desired
 from tests.unit.operator.agents import golden_agents
-from tests.unit.operator.builders import IMAGE
+from tests.unit.operator.builders import desired_for
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m tests.unit.operator.golden"
@@ -15,7 +14,7 @@ COMMAND = "python -m tests.unit.operator.golden"
 
 def render(agent: AgentDeployment) -> str:
     """Give all objects of an agent as YAML, in the order in which they are applied."""
-    return yaml.safe_dump_all(build_desired(agent, IMAGE).children, sort_keys=False, width=120)
+    return yaml.safe_dump_all(desired_for(agent).children, sort_keys=False, width=120)
 
 
 def write() -> None:

@@ -1,0 +1,164 @@
+"""What an upgrade of the operator does to agents: nothing by itself, whatever the new release renders."""
+
+import json
+from typing import Any
+
+from mizzen_api.names import LABEL_REVISION
+from mizzen_operator.kinds import Kind
+from tests.unit.operator.builders import IMAGE, Object
+from tests.unit.operator.fake_cluster import FakeCluster
+from tests.unit.operator.test_reconcile import Setup
+
+NEW_IMAGE = "localhost/mizzen-runtime:2"
+
+
+def rolled_out() -> Setup:
+    """Give a cluster in which the agent runs, all of it."""
+    setup = Setup()
+    settle(setup)
+    return setup
+
+
+def settle(setup: Setup) -> None:
+    """Let the operator work, its pods come up, and the watches tell."""
+    for _ in range(3):
+        setup.work()
+        if Kind.DEPLOYMENT in {kind for kind, _, _ in setup.cluster.objects}:
+            setup.cluster.change(Kind.DEPLOYMENT, "hello", complete)
+        setup.see_all()
+    setup.work()
+
+
+def complete(raw: Object) -> None:
+    count = raw["spec"]["replicas"]
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    raw["status"] = {"observedGeneration": raw["metadata"]["generation"], **dict.fromkeys(counts, count)}
+
+
+def upgraded(cluster: FakeCluster, *, updates: int = 0) -> Setup:
+    """Give an operator whose default image is a newer one, on a cluster that another one has left."""
+    setup = Setup(cluster, image=NEW_IMAGE, updates=updates)
+    settle(setup)
+    return setup
+
+
+def template(cluster: FakeCluster) -> Any:
+    return cluster.objects[Kind.DEPLOYMENT, "team", "hello"]["spec"]["template"]
+
+
+def image(cluster: FakeCluster) -> str:
+    found: str = template(cluster)["spec"]["containers"][0]["image"]
+    return found
+
+
+def test_a_new_default_image_leaves_a_running_agent_alone() -> None:
+    before = rolled_out()
+    writes = len(before.cluster.writes)
+    after = upgraded(before.cluster)
+    assert after.cluster.writes[writes:] == []
+    assert image(after.cluster) == after.status()["runtimeImage"] == IMAGE
+    assert after.updates.behind == 1
+
+
+def test_an_edit_takes_up_the_new_image() -> None:
+    setup = upgraded(rolled_out().cluster)
+    setup.edit()
+    setup.see_all()
+    settle(setup)
+    assert image(setup.cluster) == setup.status()["runtimeImage"] == NEW_IMAGE
+    assert setup.updates.behind == 0
+
+
+def test_another_number_of_pods_does_not_take_up_the_new_image() -> None:
+    setup = upgraded(rolled_out().cluster)
+    setup.cluster.change(Kind.AGENT, "hello", lambda raw: raw["spec"].update(replicas=3))
+    setup.see_all()
+    settle(setup)
+    assert setup.cluster.objects[Kind.DEPLOYMENT, "team", "hello"]["spec"]["replicas"] == 3
+    assert image(setup.cluster) == IMAGE
+
+
+def test_what_another_release_rendered_is_kept_whole_and_put_back_if_somebody_changes_it() -> None:
+    setup = upgraded(with_older_rendering(rolled_out().cluster))
+    before = template(setup.cluster)
+    assert before["spec"]["terminationGracePeriodSeconds"] == 7
+
+    def impatient(raw: Object) -> None:
+        raw["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 1
+
+    setup.intake.seen(Kind.DEPLOYMENT, setup.cluster.change(Kind.DEPLOYMENT, "hello", impatient))
+    setup.work()
+    assert template(setup.cluster) == before
+
+
+def with_older_rendering(cluster: FakeCluster) -> FakeCluster:
+    """Have an earlier release applied another template for the same spec, under a revision of its own."""
+    deployment = cluster.objects[Kind.DEPLOYMENT, "team", "hello"]
+    current = deployment["spec"]["template"]["metadata"]["labels"][LABEL_REVISION]
+    text = json.dumps([cluster.objects[kind, "team", name] for kind, _, name in cluster.objects])
+    cluster.objects.clear()
+    for raw in json.loads(text.replace(current, "older")):
+        kind = next(kind for kind in Kind if kind.kind_name == raw["kind"])
+        if kind is Kind.CONFIG_MAP:
+            older = json.loads(raw["data"]["pod-template.json"])
+            older["spec"]["terminationGracePeriodSeconds"] = 7
+            raw["data"]["pod-template.json"] = json.dumps(older)
+        cluster.store(kind, raw)
+    return cluster
+
+
+def test_an_agent_that_is_admitted_takes_up_the_new_image_and_makes_room_when_it_runs() -> None:
+    setup = Setup(rolled_out().cluster, image=NEW_IMAGE, updates=1)
+    setup.work()
+    assert image(setup.cluster) == NEW_IMAGE
+    assert (setup.updates.behind, setup.updates.moving) == (0, 1)
+    settle(setup)
+    assert (setup.updates.behind, setup.updates.moving) == (0, 0)
+    assert setup.status()["stableRevision"] == template(setup.cluster)["metadata"]["labels"][LABEL_REVISION]
+
+
+def test_an_agent_that_is_being_moved_is_known_as_such_after_a_restart() -> None:
+    moving = Setup(rolled_out().cluster, image=NEW_IMAGE, updates=1)
+    moving.work()
+    setup = Setup(moving.cluster, image=NEW_IMAGE, updates=1)
+    setup.work()
+    assert (setup.updates.behind, setup.updates.moving) == (0, 1)
+    assert image(setup.cluster) == NEW_IMAGE
+
+
+def test_an_edit_that_does_not_come_up_takes_no_place_of_a_move() -> None:
+    setup = rolled_out()
+    setup.edit()
+    setup.see_all()
+    setup.work()
+    assert setup.status()["candidateRevision"]
+    assert (setup.updates.behind, setup.updates.moving) == (0, 0)
+
+
+def test_a_release_that_does_not_start_is_led_back_by_the_one_before() -> None:
+    bad = Setup(rolled_out().cluster, image=NEW_IMAGE, updates=1)
+    bad.work()
+    assert image(bad.cluster) == NEW_IMAGE
+    setup = Setup(bad.cluster, image=IMAGE, updates=1)
+    setup.work()
+    assert image(setup.cluster) == IMAGE
+    settle(setup)
+    assert (setup.updates.behind, setup.updates.moving) == (0, 0)
+
+
+def test_a_broken_agent_is_not_moved_and_holds_up_nobody() -> None:
+    broken = rolled_out()
+    broken.edit()
+    broken.see_all()
+    broken.work()
+    setup = Setup(broken.cluster, image=NEW_IMAGE, updates=1)
+    setup.work()
+    assert image(setup.cluster) == IMAGE
+    assert (setup.updates.behind, setup.updates.moving) == (0, 0)
+
+
+def test_a_revision_whose_configuration_is_gone_is_rendered_anew() -> None:
+    before = rolled_out()
+    (name,) = before.cluster.names(Kind.CONFIG_MAP)
+    before.cluster.take_away(Kind.CONFIG_MAP, name)
+    assert image(upgraded(before.cluster).cluster) == NEW_IMAGE
