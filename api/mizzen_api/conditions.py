@@ -37,6 +37,7 @@ class Reason(StrEnum):
     NOT_YET_KNOWN = "NotYetKnown"
     INVALID_SPEC = "InvalidSpec"
     CONFIG_INVALID = "ConfigInvalid"
+    CONTRACT_MISMATCH = "ContractMismatch"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     POD_FAILING = "PodFailing"
     POD_REFUSED = "PodRefused"
@@ -57,6 +58,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NOT_YET_KNOWN: "No pod of this revision has said yet whether it accepts the configuration.",
     Reason.INVALID_SPEC: "The spec has problems; what ran before goes on unchanged.",
     Reason.CONFIG_INVALID: "The runtime refused the configuration.",
+    Reason.CONTRACT_MISMATCH: "Operator and runtime are of releases that do not understand each other.",
     Reason.IMAGE_UNAVAILABLE: "The pod's image cannot be had.",
     Reason.POD_FAILING: "The pod's container does not start or does not stay up.",
     Reason.POD_REFUSED: "The cluster refuses to create the pods.",

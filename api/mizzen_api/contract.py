@@ -1,5 +1,6 @@
 """What the operator writes for the runtime, and what the runtime reports back."""
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -71,7 +72,7 @@ class RuntimeConfig(ApiModel):
     """The chain in order of preference; empty where `agent.model` names the model."""
 
 
-FailureKind = Literal["Configuration", "Fault"]
+FailureKind = Literal["Configuration", "Contract", "Fault"]
 
 
 class StartFailure(ApiModel):
@@ -80,11 +81,22 @@ class StartFailure(ApiModel):
     contract_version: Literal[1] = CONTRACT_VERSION
     """Version of this very shape."""
     kind: FailureKind = "Configuration"
-    """Configuration: the author of the resource can mend it. Fault: the runtime or a library of its image failed."""
+    """Configuration: the author of the resource can mend it. Contract: the operator writes a version of the rendered
+    configuration that the runtime does not know. Fault: the runtime or a library of its image failed."""
     problems: tuple[Problem, ...]
     """Everything that is wrong."""
     omitted: int = 0
     """How many further problems did not fit; the pod's log has them."""
+
+
+def contract_version_of(text: str) -> int | None:
+    """Give the contract version that a report states, whatever else it holds; None if it states none."""
+    try:
+        report = json.loads(text)
+    except ValueError:
+        return None
+    version = report.get("contractVersion") if isinstance(report, dict) else None
+    return version if isinstance(version, int) else None
 
 
 _TEXT_LENGTHS = (400, 200, 100, 50)

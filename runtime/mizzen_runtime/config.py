@@ -8,7 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from mizzen_api.agent_spec import AgentSpec
-from mizzen_api.contract import CONFIG_DIRECTORY, CONFIG_FILE, CONTRACT_VERSION, RuntimeConfig, SecretSource
+from mizzen_api.contract import (
+    CONFIG_DIRECTORY,
+    CONFIG_FILE,
+    CONTRACT_VERSION,
+    FailureKind,
+    RuntimeConfig,
+    SecretSource,
+)
 from mizzen_api.problems import Problem, problems_of
 
 DEFAULT_CONFIG = Path(CONFIG_DIRECTORY) / CONFIG_FILE
@@ -20,9 +27,10 @@ _RENDERED_BY_OPERATOR = "it is written by the operator: roll out operator and ru
 class ConfigRefused(Exception):  # noqa: N818 - it is a verdict with all its grounds, not one error
     """The configuration cannot be served."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        """Keep all that is wrong."""
+    def __init__(self, problems: Iterable[Problem], kind: FailureKind = "Configuration") -> None:
+        """Keep all that is wrong, and who can mend it."""
         self.problems = tuple(problems)
+        self.kind = kind
         super().__init__("; ".join(str(problem) for problem in self.problems))
 
 
@@ -46,11 +54,12 @@ def read_config(path: Path) -> RuntimeConfig:
         raise _refused(str(path), "is no JSON object", _RENDERED_BY_OPERATOR)
     version = raw.get("contractVersion", CONTRACT_VERSION)
     if version != CONTRACT_VERSION:
-        raise _refused(
-            "contractVersion",
-            f"this runtime does not know version {version!r}, it knows {CONTRACT_VERSION}",
-            "use a runtime image of the operator's release",
+        problem = Problem(
+            field="contractVersion",
+            message=f"this runtime does not know version {version!r}, it knows {CONTRACT_VERSION}",
+            remedy="use a runtime image of the operator's release",
         )
+        raise ConfigRefused([problem], kind="Contract")
     try:
         return RuntimeConfig.model_validate(raw)
     except ValidationError as error:

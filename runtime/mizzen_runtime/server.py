@@ -169,5 +169,5 @@ def _build_or_refuse(options: Options, lifecycle: Lifecycle) -> "Runtime | None"
     try:
         return build_runtime(options, lifecycle)
     except ConfigRefused as refused:
-        report_start_failure(refused.problems, options.termination_log)
+        report_start_failure(refused.problems, options.termination_log, kind=refused.kind)
         return None

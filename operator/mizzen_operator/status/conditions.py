@@ -10,6 +10,8 @@ from mizzen_operator.records import PodRecord, Rollout
 from mizzen_operator.status.trouble import Trouble, find_trouble
 
 MAX_MESSAGE = 32768
+_OF_CONFIGURATION = frozenset({Reason.CONFIG_INVALID, Reason.CONTRACT_MISMATCH, Reason.INVALID_SPEC})
+"""What is in the way because the configuration is not, or cannot be, accepted."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def _unfinished(situation: Situation) -> Reason:
 def _config_resolved(situation: Situation, trouble: Trouble | None) -> Verdict:
     if situation.revision is None:
         return _blocked(trouble) or _said("Unknown", Reason.NOT_YET_KNOWN)
-    if trouble is not None and trouble.reason in {Reason.CONFIG_INVALID, Reason.INVALID_SPEC}:
+    if trouble is not None and trouble.reason in _OF_CONFIGURATION:
         return Verdict("False", trouble.reason, trouble.message)
     if any(pod.ready or pod.started for pod in situation.revision_pods()):
         return _said("True", Reason.RESOLVED)

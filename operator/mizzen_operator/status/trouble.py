@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from mizzen_api.conditions import Reason
-from mizzen_api.contract import StartFailure
+from mizzen_api.contract import CONTRACT_VERSION, FailureKind, StartFailure, contract_version_of
 from mizzen_api.problems import join_problems
 from mizzen_operator.records import Ended, PodRecord, Rollout, Waiting
 
@@ -28,6 +28,11 @@ IMAGE_REASONS = frozenset(
 CONFIG_REASONS = frozenset({"CreateContainerConfigError"})
 FAILING_REASONS = frozenset({"CreateContainerError", "RunContainerError", "PostStartHookError", "PreStartHookError"})
 
+_REASONS: dict[FailureKind, Reason] = {
+    "Configuration": Reason.CONFIG_INVALID,
+    "Contract": Reason.CONTRACT_MISMATCH,
+    "Fault": Reason.POD_FAILING,
+}
 _KILLED = 137
 _MESSAGE_LENGTH = 1024
 
@@ -41,6 +46,7 @@ class Trouble:
 
 
 _ORDER = (
+    Reason.CONTRACT_MISMATCH,
     Reason.CONFIG_INVALID,
     Reason.IMAGE_UNAVAILABLE,
     Reason.POD_FAILING,
@@ -75,9 +81,8 @@ def _refused_remedy(refusal: str) -> str:
 def _pod_trouble(pod: PodRecord) -> Trouble | None:
     if pod.started:
         return None
-    if pod.ended is not None and (failure := _start_failure(pod.ended.message)) is not None:
-        reason = Reason.CONFIG_INVALID if failure.kind == "Configuration" else Reason.POD_FAILING
-        return Trouble(reason, _start_failure_text(failure))
+    if pod.ended is not None and (trouble := _last_words(pod.ended.message)) is not None:
+        return trouble
     if pod.waiting is not None and (trouble := _waiting_trouble(pod.waiting)) is not None:
         return trouble
     if pod.ended is not None:
@@ -91,12 +96,26 @@ def _pod_trouble(pod: PodRecord) -> Trouble | None:
     return None
 
 
-def _start_failure(message: str) -> StartFailure | None:
-    """Parse the runtime's last words; None if the message is something else."""
+def _last_words(message: str) -> Trouble | None:
+    """Tell what a runtime that did not start has said; None if the message is something else."""
+    version = contract_version_of(message)
+    if version is not None and version != CONTRACT_VERSION:
+        return Trouble(Reason.CONTRACT_MISMATCH, _contract_mismatch(version))
     try:
-        return StartFailure.model_validate_json(message)
+        failure = StartFailure.model_validate_json(message)
     except ValidationError:
         return None
+    return Trouble(_REASONS[failure.kind], _start_failure_text(failure))
+
+
+def _contract_mismatch(version: int) -> str:
+    newer = version > CONTRACT_VERSION
+    remedy = "Upgrade the operator, or build" if newer else "Build"
+    return (
+        f"The runtime in the image is {'newer' if newer else 'older'} than the operator: it speaks version {version} "
+        f"of the contract between them, the operator version {CONTRACT_VERSION}. ({remedy} the image on the runtime "
+        "of the operator's release.)"
+    )
 
 
 def _start_failure_text(failure: StartFailure) -> str:

@@ -1,5 +1,6 @@
 """What pods say, as kubelet writes it, and what becomes of it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -221,3 +222,26 @@ def test_a_refused_pod_is_told_with_the_remedy_that_fits(refusal: str, remedy: s
     assert trouble is not None
     assert trouble.reason is Reason.POD_REFUSED
     assert f"({remedy}" in trouble.message
+
+
+def test_a_newer_runtime_is_told_whatever_its_last_words_look_like() -> None:
+    words = json.dumps({"contractVersion": 2, "aShapeOf": "another release"})
+    assert trouble_of(ended(words)) == Trouble(
+        Reason.CONTRACT_MISMATCH,
+        "The runtime in the image is newer than the operator: it speaks version 2 of the contract between them, the "
+        "operator version 1. (Upgrade the operator, or build the image on the runtime of the operator's release.)",
+    )
+
+
+def test_an_older_runtime_is_told_whatever_its_last_words_look_like() -> None:
+    assert trouble_of(ended(json.dumps({"contractVersion": 0}))) == Trouble(
+        Reason.CONTRACT_MISMATCH,
+        "The runtime in the image is older than the operator: it speaks version 0 of the contract between them, the "
+        "operator version 1. (Build the image on the runtime of the operator's release.)",
+    )
+
+
+def test_a_configuration_of_another_contract_is_told_in_the_runtimes_words() -> None:
+    problem = Problem(field="contractVersion", message="this runtime does not know version 0", remedy="do this")
+    words = StartFailure(kind="Contract", problems=(problem,)).model_dump_json()
+    assert trouble_of(ended(words)) == Trouble(Reason.CONTRACT_MISMATCH, str(problem))
