@@ -143,6 +143,8 @@ def _controller_manager(node: Node) -> dict[str, str]:
         # The default of 20 requests a second would be what a benchmark of an operator measures.
         "kube-api-qps": "500",
         "kube-api-burst": "1000",
+        # Every 15 s by default, which a person who tries an autoscaler, or a test, would spend waiting.
+        "horizontal-pod-autoscaler-sync-period": "2s",
         "profiling": "false",
     }
 

@@ -48,7 +48,12 @@ class ChartValues(ApiModel):
     image: Image = Image()
     """The operator's image."""
     runtime_image: ImageReference = f"localhost/mizzen-runtime:{VERSION}"
-    """The image that runs agents which name no image of their own."""
+    """The image that runs agents which name no image of their own. An agent takes it up when it is first applied and
+    with each edit; what runs stays as it is when the chart is upgraded."""
+    max_concurrent_runtime_updates: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How many agents at a time the operator moves by itself to what this release would run for them: a new
+    `runtimeImage`, or pods rendered in a new way. The next one moves when one of them is rolled out, so that a release
+    which does not start stops there, and the old pods serve on. With 0 each agent moves with its next edit."""
     image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=16)] = ()
     """Secrets for the registry of the operator's image, such as `[{name: registry}]`."""
     watch_namespaces: Annotated[

@@ -11,6 +11,7 @@
 - apiGroups:
   - mizzen.dev
   resources:
+  - agentdeployments/scale
   - agentdeployments/status
   verbs:
   - patch

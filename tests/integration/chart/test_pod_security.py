@@ -17,6 +17,7 @@ POD_VALUES: dict[str, dict[str, Any]] = {
     "image": {"image": {"repository": "registry.example/o", "tag": "1", "pullPolicy": "Always"}},
     "digest": {"image": {"digest": f"sha256:{'0' * 64}"}},
     "runtimeImage": {"runtimeImage": "registry.example/r:1"},
+    "maxConcurrentRuntimeUpdates": {"maxConcurrentRuntimeUpdates": 3},
     "imagePullSecrets": {"imagePullSecrets": [{"name": "registry"}]},
     "watchNamespaces": {"watchNamespaces": ["a", "b"]},
     "logLevel": {"logLevel": "debug"},

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import pytest
 
@@ -11,10 +12,15 @@ from devcluster.api import ApiClient
 from mizzen_api.crd import custom_resource_definition
 from tests.conftest import is_running
 from tests.integration.operator.audit import AuditLog
-from tests.integration.operator.process import OperatorProcess
+from tests.integration.operator.process import RUNTIME_IMAGE, OperatorProcess
 from tests.support.namespace import Namespace
 
-StartOperator = Callable[[], OperatorProcess]
+
+class StartOperator(Protocol):
+    """Starts an operator that works in the test's namespace."""
+
+    def __call__(self, *, runtime_image: str = RUNTIME_IMAGE, flags: Sequence[str] = ()) -> OperatorProcess:
+        """Start it, and wait until it works on resources."""
 
 
 def install_crd(cluster: DevCluster) -> None:
@@ -48,8 +54,8 @@ def start_operator(cluster: DevCluster, namespace: Namespace) -> Iterator[StartO
     """Starts operators that work in the test's namespace, one after the other; a bug in one fails the test."""
     started: list[OperatorProcess] = []
 
-    def start() -> OperatorProcess:
-        started.append(OperatorProcess(cluster.kubeconfig, namespace.name))
+    def start(*, runtime_image: str = RUNTIME_IMAGE, flags: Sequence[str] = ()) -> OperatorProcess:
+        started.append(OperatorProcess(cluster.kubeconfig, namespace.name, runtime_image=runtime_image, flags=flags))
         return started[-1].wait_working()
 
     yield start

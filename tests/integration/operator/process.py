@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ RUNTIME_IMAGE = "localhost/mizzen-runtime:not-there"
 class OperatorProcess:
     """`python -m mizzen_operator`, its log and its end."""
 
-    def __init__(self, kubeconfig: Path, *namespaces: str) -> None:
+    def __init__(
+        self, kubeconfig: Path, *namespaces: str, runtime_image: str = RUNTIME_IMAGE, flags: Sequence[str] = ()
+    ) -> None:
         arguments = [argument for namespace in namespaces for argument in ("--namespace", namespace)]
         self._process = subprocess.Popen(
             [
                 # kopf leaves its watches' connections to close by themselves: that takes longer than the process.
                 *(sys.executable, "-W", "error", "-W", "ignore:unclosed:ResourceWarning", "-m", "mizzen_operator"),
-                *("--runtime-image", RUNTIME_IMAGE, "--port", "0", "--kubeconfig", str(kubeconfig), *arguments),
+                *("--runtime-image", runtime_image, "--port", "0", "--kubeconfig", str(kubeconfig), *arguments, *flags),
             ],
             stderr=subprocess.PIPE,
             text=True,
