@@ -4,6 +4,9 @@ PYTHON := .venv/bin/python
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header
 
+# More processes than cores: most of the time something starts in a cluster, and nobody but the tests waits for it.
+PYTEST := $(PYTHON) -m pytest -n $(or $(PROCESSES),4)
+
 .PHONY: help setup demo test test-long test-neighbours bench lint format generate lock images clean
 
 help:  ## List the targets
@@ -19,11 +22,11 @@ demo:  ## A cluster, the operator, an agent, and an answer; NAME= of the cluster
 
 test: setup lint  ## Every check and test, at small size
 	@$(MAKE) --no-print-directory test-neighbours
-	$(PYTHON) -m pytest
+	$(PYTEST)
 
 test-long: setup lint  ## Every check and test, at full size
 	@$(MAKE) --no-print-directory test-neighbours
-	MIZZEN_TEST_SIZE=full $(PYTHON) -m pytest
+	MIZZEN_TEST_SIZE=full $(PYTEST)
 
 # What the tests run against is built before they start: a test's time limit is no measure for a compiler.
 test-neighbours:

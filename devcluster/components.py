@@ -11,6 +11,9 @@ from devcluster.slots import Subnet
 
 DEFAULT_SYNC_FREQUENCY = "1m"  # kubelet's own
 DNS_DOMAIN = "cluster.local"
+AUDIT_LOG_MB = 200
+AUDIT_LOGS_KEPT = 4
+"""Of those that were full, beside the one that is being written."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,8 @@ def _api_server(node: Node) -> dict[str, str]:
         "allow-privileged": "true",
         "audit-log-path": str(node.paths.audit_log),
         "audit-policy-file": node.config("audit-policy.json"),
-        "audit-log-maxsize": "200",
-        "audit-log-maxbackup": "1",
+        "audit-log-maxsize": str(AUDIT_LOG_MB),
+        "audit-log-maxbackup": str(AUDIT_LOGS_KEPT),
         # The aggregation layer: metrics-server and custom metrics can be added.
         "requestheader-client-ca-file": node.pki("front-proxy-ca.crt"),
         "requestheader-allowed-names": "front-proxy-client",

@@ -3,14 +3,18 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
 
 from demo.installation import apply_model_server, create_namespace, install_operator
 from devcluster import DevCluster, DevClusterError, State
 from images.build import build
+from tests.processes import SharedClusterScheduling, cluster_name, worker
 from tests.support.namespace import Namespace
 
 MODELS_NAMESPACE = "models"
@@ -22,6 +26,17 @@ FULL_SIZE = os.environ.get("MIZZEN_TEST_SIZE") == "full"
 hypothesis.settings.register_profile("small", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("full", max_examples=2000, deadline=None)
 hypothesis.settings.load_profile("full" if FULL_SIZE else "small")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedClusterScheduling:
+    """Say which tests run in one process, when there are several."""
+    return SharedClusterScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that look back on what all others did behind them."""
+    items.sort(key=lambda item: item.get_closest_marker("looks_back") is not None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -39,15 +54,26 @@ def is_running(cluster: DevCluster) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[DevCluster]:
-    """A cluster of the tests' own, gone afterwards unless it ran before."""
-    cluster = DevCluster(os.environ.get("MIZZEN_TEST_CLUSTER", "mizzen-test"))
+@contextmanager
+def running_cluster(*parts: str) -> Iterator[DevCluster]:
+    """A cluster of these tests' own, and of no other process's; gone afterwards unless it ran before."""
+    cluster = DevCluster(cluster_name(*parts))
+    if worker():
+        cluster.down()  # what an interrupted run has left: nobody starts one of such a name by hand
     ran_before = is_running(cluster)
     cluster.up(sync_frequency="5s")
-    yield cluster
-    if not ran_before:
-        cluster.down()
+    try:
+        yield cluster
+    finally:
+        if not ran_before:
+            cluster.down()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[DevCluster]:
+    """The cluster of all tests that need no other."""
+    with running_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +98,8 @@ class Platform:
     cluster: DevCluster
     images: dict[str, str]
     models: Namespace
+    begun: datetime
+    """When these tests began to use it."""
 
     @property
     def model_url(self) -> str:
@@ -82,7 +110,8 @@ class Platform:
 @pytest.fixture(scope="session")
 def platform(cluster: DevCluster, images: dict[str, str]) -> Platform:
     """The operator, installed with helm as the README says, and the sample model server."""
+    begun = datetime.now(UTC)
     install_operator(cluster, images)
     create_namespace(cluster, MODELS_NAMESPACE)
     apply_model_server(cluster, images["model-server"], MODELS_NAMESPACE)
-    return Platform(cluster, images, Namespace(cluster, MODELS_NAMESPACE))
+    return Platform(cluster, images, Namespace(cluster, MODELS_NAMESPACE), begun)

@@ -1,9 +1,13 @@
 """Copies of the chart for tests: with a CRD of their own, since there is only one of the real one in a cluster."""
 
+import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from manifests.chart_values import VERSION
 from manifests.install import CHART
 from mizzen_api.names import GROUP
 
@@ -28,3 +32,18 @@ def add_field(chart: Path, name: str) -> None:
     )
     assert count == 1
     template.write_text(changed)
+
+
+def umbrella_chart(folder: Path, values: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Make a chart that holds the chart once for each of some values, by a name of its own, and give its path.
+
+    Helm renders it in one go, which takes a tenth of the time that it takes for one after the other.
+    """
+    chart = folder / "umbrella"
+    shutil.copytree(CHART, chart / "charts" / "mizzen")
+    dependencies = [{"name": "mizzen", "version": VERSION, "alias": name} for name in values]
+    described = {"apiVersion": "v2", "name": "umbrella", "version": "0.1.0", "dependencies": dependencies}
+    (chart / "Chart.yaml").write_text(json.dumps(described))
+    without_crd = {name: {"crds": {"enabled": False}, **own} for name, own in values.items()}
+    (chart / "values.yaml").write_text(json.dumps(without_crd))
+    return chart

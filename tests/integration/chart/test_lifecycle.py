@@ -135,4 +135,5 @@ def test_the_notes_say_what_to_do_next(release: Release) -> None:
     ).stdout
     assert f"kubectl apply --namespace {release.namespace.name} -f - <<'END'" in notes
     assert "kubectl wait" in notes
+    assert f"kubectl label namespace {release.namespace.name} pod-security.kubernetes.io/enforce=restricted" in notes
     assert "The CRD was not installed" in notes

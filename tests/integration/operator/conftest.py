@@ -1,7 +1,6 @@
 """A cluster in which the operators of these tests are the only ones."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -10,7 +9,7 @@ import pytest
 from devcluster import DevCluster
 from devcluster.api import ApiClient
 from mizzen_api.crd import custom_resource_definition
-from tests.conftest import is_running
+from tests.conftest import running_cluster
 from tests.integration.operator.audit import AuditLog
 from tests.integration.operator.process import RUNTIME_IMAGE, OperatorProcess
 from tests.support.namespace import Namespace
@@ -32,13 +31,9 @@ def install_crd(cluster: DevCluster) -> None:
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[DevCluster]:
     """A cluster of these tests' own: an operator installed with helm would work against the ones started here."""
-    cluster = DevCluster(f"{os.environ.get('MIZZEN_TEST_CLUSTER', 'mizzen-test')}-operator")
-    ran_before = is_running(cluster)
-    cluster.up(sync_frequency="5s")
-    install_crd(cluster)
-    yield cluster
-    if not ran_before:
-        cluster.down()
+    with running_cluster("operator") as cluster:
+        install_crd(cluster)
+        yield cluster
 
 
 @pytest.fixture

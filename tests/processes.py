@@ -1,0 +1,34 @@
+"""Which tests share a process when several run side by side (`pytest -n 4`), and what each process calls its own."""
+
+import os
+from typing import Final
+
+from xdist.scheduler import LoadFileScheduling
+
+SHARING_A_CLUSTER: Final = {
+    "tests/e2e/": "the operator, installed",
+    "tests/integration/api/": "a cluster",
+    "tests/integration/chart/": "a cluster",
+    "tests/integration/images/": "a cluster",
+    "tests/integration/operator/": "a cluster without an operator",
+}
+"""Folders whose tests use one cluster, by what they find there: a single process starts it, once for all of them."""
+
+
+class SharedClusterScheduling(LoadFileScheduling):
+    """Hands out the tests that share a cluster as one piece of work, and all others by file; the largest first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Give the piece of work that a test belongs to."""
+        found = (cluster for folder, cluster in SHARING_A_CLUSTER.items() if nodeid.startswith(folder))
+        return next(found, super()._split_scope(nodeid))
+
+
+def worker() -> str:
+    """Give the name of this process among several; empty if all tests run in this one."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def cluster_name(*parts: str) -> str:
+    """Give the name of a cluster that no other process of the same run uses."""
+    return "-".join(filter(None, (os.environ.get("MIZZEN_TEST_CLUSTER", "mizzen-test"), *parts, worker())))
