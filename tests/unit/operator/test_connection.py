@@ -24,7 +24,7 @@ class SlowToken(Configuration):
 def test_a_session_that_is_closed_under_a_request_is_a_lost_connection() -> None:
     async def ask() -> None:
         configuration = SlowToken()
-        configuration.sessions.append(Connection(configuration).watch_session(limit=1, on_request=lambda _: None))
+        configuration.sessions.append(Connection(configuration, "me").watch_session(limit=1, on_request=lambda _: None))
         await configuration.sessions[0].session.get("http://127.0.0.1:9/")
 
     with pytest.raises(aiohttp.ClientConnectionError, match="refused its token"):
