@@ -140,9 +140,11 @@ class Election:
         Raises:
             ForbiddenError: The right to the Lease is missing.
             UnauthorizedError: The API server does not know us.
+            LeadershipLostError: This process led, and was frozen before it could know.
         """
         _log.info("candidate %s for the Lease %s", self._candidate.identity, self._name)
         while not self.leads():
+            self._look_whether_lost()
             try:
                 async with self._attempt():
                     await self._read()
@@ -163,9 +165,7 @@ class Election:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._candidate.leads_for(self._clock())):
                     await self._renew()
-            if not self.leads():
-                _log.error("lost the Lease %s: %s; ending, to be started anew", self._name, self._why())
-                raise LeadershipLostError(f"the Lease {self._name} is lost")
+            self._look_whether_lost()
 
     async def release(self) -> None:
         """See `Leadership.release`. A Lease that cannot be given back runs out."""
@@ -265,11 +265,14 @@ class Election:
             _log.info("standing by: waiting for the Lease %s, which %s holds", self._name, holder)
         self._waited_for = holder
 
-    def _why(self) -> str:
+    def _look_whether_lost(self) -> None:
+        if not self._candidate.has_lost(self._clock()):
+            return
         holder = self._candidate.holder()
-        if holder == self._candidate.identity:
-            return f"it was not renewed for {self._timing.deadline:.3g} s"
-        return f"{holder or 'nobody'} holds it now"
+        is_mine = holder == self._candidate.identity
+        why = f"not renewed for {self._timing.deadline:.3g} s" if is_mine else f"{holder or 'nobody'} holds it now"
+        _log.error("lost the Lease %s: %s; ending, to be started anew", self._name, why)
+        raise LeadershipLostError(f"the Lease {self._name} is lost")
 
     def _retry_seconds(self) -> float:
         return self._timing.retry * self._rng.uniform(1 - _JITTER, 1 + _JITTER)

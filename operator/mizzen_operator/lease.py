@@ -129,7 +129,7 @@ class Candidate:
             now: The time.
             time_of_day: For people, RFC 3339 with microseconds.
         """
-        if self.free_in(now) > 0 or self._has_led(now):
+        if self.free_in(now) > 0 or self.has_lost(now):
             return None
         known = self._known
         is_mine = known is not None and known.holder == self.identity
@@ -151,7 +151,7 @@ class Candidate:
         """
         self.saw(lease, now)
         until = sent + self._timing.deadline
-        if now < until and not self._has_led(now):
+        if now < until and not self.has_lost(now):
             self._until = until
 
     def resign(self, now: float) -> None:
@@ -170,6 +170,6 @@ class Candidate:
         """Give the seconds that this process may go on to lead without another renewal; 0 if it does not lead."""
         return max(0.0, self._until - now) if self._until is not None else 0.0
 
-    def _has_led(self, now: float) -> bool:
+    def has_lost(self, now: float) -> bool:
         """Tell whether this process led and does so no more."""
         return self._until is not None and now >= self._until

@@ -102,6 +102,8 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.LOW) -> None:
         """Have a key worked on in so many seconds, unless it is before."""
+        if self._suspended:
+            return
         due = self._clock() + seconds
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
