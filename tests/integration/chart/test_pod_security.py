@@ -27,7 +27,7 @@ POD_VALUES: dict[str, dict[str, Any]] = {
     "affinity": {"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}},
     "priorityClassName": {"priorityClassName": "system-cluster-critical"},
 }
-WITHOUT_EFFECT_ON_PODS = {"enabled", "crds", "global"}
+WITHOUT_EFFECT_ON_PODS = {"enabled", "crds", "global", "replicas"}
 
 
 def merged() -> dict[str, Any]:
