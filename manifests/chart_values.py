@@ -54,6 +54,9 @@ class ChartValues(ApiModel):
     """How many agents at a time the operator moves by itself to what this release would run for them: a new
     `runtimeImage`, or pods rendered in a new way. The next one moves when one of them is rolled out, so that a release
     which does not start stops there, and the old pods serve on. With 0 each agent moves with its next edit."""
+    replicas: Annotated[int, Field(ge=1, le=5)] = 2
+    """How many operators there are. One of them works; the others know what it knows, and one takes over within the 15
+    seconds of a Lease when it is gone, at once when it ends in order."""
     image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=16)] = ()
     """Secrets for the registry of the operator's image, such as `[{name: registry}]`."""
     watch_namespaces: Annotated[
@@ -66,17 +69,17 @@ class ChartValues(ApiModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What the operator logs."""
     resources: Resources = Resources(requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "512Mi"})
-    """Requests and limits of the operator. Without a limit on CPU, which would only slow it down."""
+    """Requests and limits of each operator. Without a limit on CPU, which would only slow it down."""
     pod_annotations: dict[LabelKey, str] = Field({}, max_length=64)
-    """Further annotations of the operator's pod; they win over the chart's own, such as `prometheus.io/scrape`."""
+    """Further annotations of the operator's pods; they win over the chart's own, such as `prometheus.io/scrape`."""
     node_selector: dict[LabelKey, LabelValue] = Field({}, max_length=64)
-    """Labels that the operator's node must have."""
+    """Labels that the operator's nodes must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = ()
-    """Taints that the operator's pod tolerates."""
+    """Taints that the operator's pods tolerate."""
     affinity: dict[str, Any] = Field({}, max_length=3)
-    """Kubernetes' own affinity for the operator's pod."""
+    """Kubernetes' own affinity for the operator's pods, instead of the chart's: on different nodes if possible."""
     priority_class_name: Annotated[str, StringConstraints(max_length=253)] = ""
-    """Priority class of the operator's pod."""
+    """Priority class of the operator's pods."""
     enabled: Literal[True] = True
     """An umbrella chart's `condition` reads this value; alone, the chart cannot be switched off."""
     global_: dict[str, Any] = Field({}, alias="global")

@@ -19,6 +19,7 @@ class Kind(Enum):
     REPLICA_SET = ("apps", "v1", "replicasets", "ReplicaSet")
     POD = ("", "v1", "pods", "Pod")
     EVENT = ("events.k8s.io", "v1", "events", "Event")
+    LEASE = ("coordination.k8s.io", "v1", "leases", "Lease")
 
     def __init__(self, group: str, version: str, plural: str, kind_name: str) -> None:
         self.group = group

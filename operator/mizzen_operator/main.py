@@ -9,13 +9,21 @@ import socket
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
 
 from mizzen_operator.backoff import Backoff
 from mizzen_operator.cache import Cache
+from mizzen_operator.clock import boot_seconds
 from mizzen_operator.cluster.connection import Connection, NoClusterError, connect
-from mizzen_operator.cluster.errors import ForbiddenError, NotFoundError, UnauthorizedError, UnavailableError
+from mizzen_operator.cluster.errors import (
+    ClusterError,
+    ForbiddenError,
+    NotFoundError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from mizzen_operator.cluster.gateway import KubernetesCluster
 from mizzen_operator.endpoints import Endpoints
 from mizzen_operator.handlers import EventSource
@@ -23,6 +31,8 @@ from mizzen_operator.health import Health, WatchMonitor
 from mizzen_operator.intake import Intake
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import WATCHED, Kind
+from mizzen_operator.leadership import Alone, Election, Leadership, LeadershipLostError
+from mizzen_operator.lease import Timing
 from mizzen_operator.logs import configure_logging
 from mizzen_operator.queue_metrics import QueueGauges, QueueMetrics
 from mizzen_operator.reconcile import Reconciler
@@ -58,22 +68,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CannotWorkError, NoClusterError, OSError) as error:
         _log.error("%s", error)
         return 1
+    except LeadershipLostError:
+        return 1
     return 0
 
 
 async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    connection = await connect(settings.kubeconfig)
+    registry = CollectorRegistry()
+    identity = f"{socket.gethostname()}_{uuid4()}"
+    connection = await connect(settings.kubeconfig, identity)
     async with connection.api_client() as client:
-        try:
-            await Operator(settings, connection, KubernetesCluster(client)).run(stop)
-        except WatchesEndedError as error:
-            # kopf's other watches now wait for credentials that nobody gives any more, and cannot be cancelled: an
-            # orderly end would wait for them for ever.
-            _log.error("%s", error)
-            logging.shutdown()
-            os._exit(1)
+        cluster = KubernetesCluster(client)
+        election = _election(settings, cluster, identity, registry)
+        async with connection.api_client(before_send=election.check if election else None) as workers_client:
+            operator = Operator(
+                settings,
+                connection,
+                cluster=cluster,
+                workers_cluster=KubernetesCluster(workers_client),
+                leadership=election or Alone(),
+                registry=registry,
+            )
+            try:
+                await operator.run(stop)
+            except WatchesEndedError as error:
+                # kopf's other watches now wait for credentials that nobody gives any more, and cannot be cancelled: an
+                # orderly end would wait for them for ever.
+                _log.error("%s", error)
+                logging.shutdown()
+                os._exit(1)
+
+
+def _election(
+    settings: Settings, store: KubernetesCluster, identity: str, registry: CollectorRegistry
+) -> Election | None:
+    if settings.lease is None:
+        return None
+    timing = Timing(settings.lease_seconds)
+    return Election(
+        store, settings.lease, identity, timing, clock=boot_seconds, now=_now, rng=_new_rng(), registry=registry
+    )
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -85,37 +121,57 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 class Operator:
     """All parts of the operator, bound to each other."""
 
-    def __init__(self, settings: Settings, connection: Connection, cluster: KubernetesCluster) -> None:
-        """Bind the parts; nothing runs yet."""
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Connection,
+        *,
+        cluster: KubernetesCluster,
+        workers_cluster: KubernetesCluster,
+        leadership: Leadership,
+        registry: CollectorRegistry,
+    ) -> None:
+        """Bind the parts; nothing runs yet.
+
+        Args:
+            settings: The command line.
+            connection: For the watches.
+            cluster: For what is done whether this process leads or not.
+            workers_cluster: For the workers; refuses whatever they send when this process does not lead.
+            leadership: Decides when the workers start.
+            registry: Takes the metrics.
+        """
         self._settings = settings
-        registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         cache = Cache()
-        rng = random.Random()  # noqa: S311 - spreads load, hides nothing
-        queue = WorkQueue[Key](time.monotonic, Backoff(rng), QueueMetrics(registry))
-        registry.register(QueueGauges(queue))
-        events = EventRecorder(cluster, time.monotonic, _now, socket.gethostname())
-        self._updates = ReleaseUpdates(settings.max_concurrent_runtime_updates, queue.add)
+        rng = _new_rng()
+        self._queue = WorkQueue[Key](time.monotonic, Backoff(rng), QueueMetrics(registry))
+        self._queue.suspend()
+        registry.register(QueueGauges(self._queue))
+        events = EventRecorder(workers_cluster, time.monotonic, _now, socket.gethostname())
+        self._updates = ReleaseUpdates(settings.max_concurrent_runtime_updates, self._queue.add)
         _measure_updates(self._updates, registry)
         reconciler = Reconciler(
-            cluster,
+            workers_cluster,
             cache,
             events,
             runtime_image=settings.runtime_image,
             updates=self._updates,
             now=_now,
-            again=queue.add,
+            again=self._queue.add,
         )
         watches = WatchMonitor(time.monotonic, WATCHED)
         self._cache = cache
-        self._workers = Workers(queue, reconciler.reconcile, registry)
-        self._resync = Resync(cluster, cache, queue, settings.namespaces, rng)
+        self._workers = Workers(self._queue, reconciler.reconcile, registry)
+        self._resync = Resync(cluster, cache, self._queue, settings.namespaces, rng)
         self._connection = connection
-        self._intake = Intake(cache, queue)
+        self._leadership = leadership
+        self._intake = Intake(cache, self._queue)
         self._watches = watches
         self._watching: asyncio.Task[None] | None = None
         self._resyncing: asyncio.Task[None] | None = None
+        self._leading: asyncio.Task[None] | None = None
         self._health = Health(self._workers, watches, lambda: _runs(self._watching), lambda: _runs(self._resyncing))
         self._endpoints = Endpoints(self._health, registry)
 
@@ -124,6 +180,7 @@ class Operator:
 
         Raises:
             CannotWorkError: The operator cannot do its work.
+            LeadershipLostError: Somebody else may work now.
         """
         port = await self._endpoints.start(self._settings.port)
         _log.info("serving /healthz, /readyz and /metrics on port %d", port)
@@ -131,21 +188,48 @@ class Operator:
         try:
             if not await self._fill(stop):
                 return
-            self._updates.expect(record.key for record in self._cache.records(Kind.AGENT, None))
             self._resyncing = asyncio.create_task(self._resync.run(), name="resync")
-            self._workers.start()
             rejoining = asyncio.create_task(self._rejoin(stop), name="rejoin")
             source = EventSource(self._connection, self._resync.namespaces(), self._intake, self._watches.requested)
             self._watching = asyncio.create_task(source.run(lambda: _stop_on_signals(stop)), name="watches")
             self._health.started()
+            self._leading = asyncio.create_task(self._lead(), name="leadership")
             await self._until_stopped(stop)
         finally:
-            await self._workers.stop(STOP_SECONDS)
+            await self._give_up_leadership()
             await _cancelled(self._watching)
             await _cancelled(self._resyncing)
             await _cancelled(rejoining)
             await self._endpoints.stop()
             _log.info("stopped")
+
+    async def _lead(self) -> None:
+        """Wait for leadership, work, and stop at once when it is lost.
+
+        Raises:
+            CannotWorkError: There is no right to take part.
+            LeadershipLostError: It was lost.
+        """
+        try:
+            await self._leadership.acquire()
+        except ClusterError as error:
+            raise _cannot_work(error) from error
+        self._updates.expect(record.key for record in self._cache.records(Kind.AGENT, None))
+        self._queue.resume()
+        _log.info("working on %d AgentDeployments in %s", self._resync.queue_all(), self._where())
+        self._workers.start()
+        try:
+            await self._leadership.keep()
+        except LeadershipLostError:
+            await self._workers.stop(0)
+            raise
+
+    async def _give_up_leadership(self) -> None:
+        """End the work, and then let somebody else begin; not at once if a write may still be under way."""
+        all_ended = await self._workers.stop(STOP_SECONDS)
+        await _cancelled(self._leading)
+        if all_ended:
+            await self._leadership.release()
 
     async def _fill(self, stop: asyncio.Event) -> bool:
         """Wait until everything can be listed. Returns False if the operator is asked to stop before."""
@@ -156,14 +240,10 @@ class Operator:
                 _log.warning("the CRD agentdeployments.mizzen.dev is not installed; waiting for it (helm installs it)")
             except UnavailableError as error:
                 _log.warning("the API server does not answer: %s; trying again", error)
-            except UnauthorizedError as error:
-                raise CannotWorkError(f"the API server does not know us: {error}; is the token valid?") from error
-            except ForbiddenError as error:
-                raise CannotWorkError(
-                    f"a right is missing: {error}; give it by a role (the chart's has all)"
-                ) from error
+            except (ForbiddenError, UnauthorizedError) as error:
+                raise _cannot_work(error) from error
             else:
-                _log.info("working on %d AgentDeployments in %s", agents, self._where())
+                _log.info("found %d AgentDeployments in %s", agents, self._where())
                 return True
             await _wait(stop, WAIT_SECONDS)
         return False
@@ -179,14 +259,17 @@ class Operator:
 
         Raises:
             WatchesEndedError: The watches ended by themselves.
+            CannotWorkError, LeadershipLostError: As `_lead`.
         """
-        if self._watching is None:
+        if self._watching is None or self._leading is None:
             raise RuntimeError("the watches are not started")
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopped, self._watching}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopped, self._watching, self._leading}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             return
         stopped.cancel()
+        if not self._watching.done():
+            await self._leading
         error = self._watching.exception() if not self._watching.cancelled() else None
         raise WatchesEndedError(
             f"the watches have ended: {str(error) or type(error).__name__}; is a right missing (the chart's role has "
@@ -214,6 +297,16 @@ def _measure_updates(updates: ReleaseUpdates, registry: CollectorRegistry) -> No
     )
     gauge.labels("waiting").set_function(lambda: updates.behind)
     gauge.labels("moving").set_function(lambda: updates.moving)
+
+
+def _cannot_work(error: ClusterError) -> CannotWorkError:
+    if isinstance(error, UnauthorizedError):
+        return CannotWorkError(f"the API server does not know us: {error}; is the token valid?")
+    return CannotWorkError(f"a right is missing: {error}; give it by a role (the chart's has all)")
+
+
+def _new_rng() -> random.Random:
+    return random.Random()  # noqa: S311 - spreads load, hides nothing
 
 
 def _runs(task: asyncio.Task[None] | None) -> bool:

@@ -7,6 +7,7 @@
   again.
 - `delete` is for what is no longer desired. Deployments and Services go with their owner.
 - There is nothing on Secrets: kubelet mounts them.
+- `create` cannot be limited to a name; everything else on Leases is.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ class PolicyRule:
     api_groups: tuple[str, ...]
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    """The objects that it is about; all of them if it is empty."""
 
 
 RULES = (
@@ -34,3 +37,11 @@ RULES = (
     PolicyRule(("events.k8s.io",), ("events",), ("create",)),
 )
 """In each namespace that is watched; in a ClusterRole where all of them are."""
+
+
+def lease_rules(name: str) -> tuple[PolicyRule, ...]:
+    """Give the rights in the operator's own namespace: on the Lease of this name."""
+    return (
+        PolicyRule(("coordination.k8s.io",), ("leases",), ("create",)),
+        PolicyRule(("coordination.k8s.io",), ("leases",), ("get", "watch", "update"), names=(name,)),
+    )

@@ -50,7 +50,7 @@ class Resync:
         return tuple(name for name in self._asked if name is not None and name not in self._refused)
 
     async def fill(self) -> int:
-        """List everything for the first time and queue every agent. Returns how many there are.
+        """List everything for the first time. Returns how many agents there are.
 
         One of several namespaces that refuses us is logged and left out: it must not end the work in the others.
 
@@ -69,6 +69,10 @@ class Resync:
         for namespace, refusal in refusals.items():
             _log.warning("namespace %s is left out until it can be read: %s", namespace, refusal)
         self._refused = tuple(refusals)
+        return len(self._cache.records(Kind.AGENT, None))
+
+    def queue_all(self) -> int:
+        """Queue every agent, since the work begins. Returns how many there are."""
         agents = self._cache.records(Kind.AGENT, None)
         for record in agents:
             self._queue.add(record.key, Priority.LOW)

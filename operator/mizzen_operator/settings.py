@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mizzen_operator.keys import Key
+from mizzen_operator.lease import LEASE_SECONDS, SHORTEST_SECONDS
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -24,6 +27,10 @@ class Settings:
     """One of `LOG_LEVELS`."""
     kubeconfig: Path | None
     """How to reach the API server; the pod's own service account, or `KUBECONFIG`, without it."""
+    lease: Key | None
+    """The Lease that decides which of several operators works; without one this process works, whoever else does."""
+    lease_seconds: int
+    """How long that Lease is good for after its last renewal."""
 
 
 def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
@@ -53,7 +60,21 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--kubeconfig", type=Path, metavar="FILE", help="(default: the pod's service account, or KUBECONFIG)"
     )
+    parser.add_argument(
+        "--lease",
+        type=_lease,
+        metavar="NAMESPACE/NAME",
+        help="work only while holding this Lease, which several operators share (default: work alone)",
+    )
+    parser.add_argument(
+        "--lease-duration",
+        type=_lease_seconds,
+        metavar="SECONDS",
+        help=f"when another operator takes over from one that is gone (default: {LEASE_SECONDS})",
+    )
     given = parser.parse_args(arguments)
+    if given.lease_duration is not None and given.lease is None:
+        parser.error("--lease-duration says nothing without --lease NAMESPACE/NAME; give both or none")
     return Settings(
         runtime_image=given.runtime_image,
         max_concurrent_runtime_updates=given.max_concurrent_runtime_updates,
@@ -61,6 +82,8 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         port=given.port,
         log_level=given.log_level,
         kubeconfig=given.kubeconfig,
+        lease=given.lease,
+        lease_seconds=given.lease_duration or LEASE_SECONDS,
     )
 
 
@@ -74,3 +97,16 @@ def _image(text: str) -> str:
     if not text or text != "".join(text.split()):
         raise argparse.ArgumentTypeError(f"{text!r} names no image; give one such as registry.example/runtime:1.0")
     return text
+
+
+def _lease(text: str) -> Key:
+    namespace, slash, name = text.partition("/")
+    if not (namespace and slash and name) or "/" in name or text != "".join(text.split()):
+        raise argparse.ArgumentTypeError(f"{text!r} names no Lease; give one such as mizzen-system/mizzen-operator")
+    return Key(namespace, name)
+
+
+def _lease_seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) < SHORTEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of whole seconds from {SHORTEST_SECONDS} on")
+    return int(text)

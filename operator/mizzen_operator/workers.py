@@ -45,19 +45,25 @@ class Workers:
         """Start the tasks."""
         self._tasks = [asyncio.create_task(self._work(), name=f"worker {index}") for index in range(WORKERS)]
 
-    async def stop(self, seconds: float) -> None:
-        """Take no more keys, let running reconciles end within so many seconds, then cancel them."""
+    async def stop(self, seconds: float) -> bool:
+        """Take no more keys, let running reconciles end within so many seconds, then cancel them.
+
+        Returns:
+            Whether all have ended by themselves: a write of one that was cancelled may still be under way.
+        """
         self._queue.close()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        if not self._tasks:
+            return True
+        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return not late
 
     def are_alive(self) -> bool:
-        """Tell whether every task runs and none is stuck in one reconcile."""
+        """Tell whether every task that was started runs and none is stuck in one reconcile."""
         stuck = max(self._queue.working_seconds(), default=0) > 2 * RECONCILE_SECONDS
-        return bool(self._tasks) and not stuck and not any(task.done() for task in self._tasks)
+        return not stuck and not any(task.done() for task in self._tasks)
 
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:

@@ -63,6 +63,7 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._sequence = itertools.count()
         self._wake = asyncio.Event()
+        self._suspended = False
         self._closed = False
 
     def __len__(self) -> int:
@@ -74,8 +75,18 @@ class WorkQueue(Generic[K]):
         now = self._clock()
         return [now - since for since in self._working.values()]
 
+    def suspend(self) -> None:
+        """Queue nothing from now on: nobody works here, and whoever calls `resume` adds all keys that there are."""
+        self._suspended = True
+
+    def resume(self) -> None:
+        """End what `suspend` began."""
+        self._suspended = False
+
     def add(self, key: K, priority: Priority = Priority.HIGH) -> None:
         """Have a key worked on as soon as possible."""
+        if self._suspended:
+            return
         self._due.pop(key, None)
         if key in self._working:
             self._again[key] = min(priority, self._again.get(key, priority))
@@ -91,6 +102,8 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.LOW) -> None:
         """Have a key worked on in so many seconds, unless it is before."""
+        if self._suspended:
+            return
         due = self._clock() + seconds
         if due < self._due.get(key, float("inf")):
             self._due[key] = due

@@ -82,12 +82,15 @@ def test_prometheus_says_exactly_what_was_sent(platform: Platform, namespace: Na
     assert used == {"": float(tokens)}
 
 
-def test_prometheus_sees_the_operator_work(platform: Platform, namespace: Namespace, prometheus: str) -> None:
+def test_prometheus_sees_two_operators_one_of_which_works(
+    platform: Platform, namespace: Namespace, prometheus: str
+) -> None:
     namespace.apply(agent_deployment("triage"))
     namespace.wait_ready("triage")
 
     def seen() -> bool:
-        assert list(query(prometheus, 'up{job="mizzen-operator"}', "pod").values()) == [1.0]
+        assert list(query(prometheus, 'up{job="mizzen-operator"}', "pod").values()) == [1.0, 1.0]
+        assert query(prometheus, "sum by (name) (leader_election_master_status)", "name") == {"mizzen-operator": 1.0}
         adds = query(prometheus, "sum(workqueue_adds_total)", "")
         assert adds.get("", 0) > 0, json.dumps(adds)
         return True

@@ -96,7 +96,7 @@ def test_an_operator_with_roles_in_one_namespace_only_works_there(platform: Plat
     platform.cluster.helm("install", "mizzen", str(CHART), "--namespace", namespace.name, "--set", values)
 
     def works() -> bool:
-        logs = ("logs", "deployment/mizzen-operator", "--namespace", namespace.name)
+        logs = ("logs", "--selector=app.kubernetes.io/name=mizzen", "--tail=-1", "--namespace", namespace.name)
         said = platform.cluster.kubectl(*logs, check=False).stdout  # it fails until the container has started
         return f"working on 0 AgentDeployments in {namespace.name}" in said
 

@@ -7,14 +7,13 @@ import pytest
 import yaml
 
 from devcluster.build import require_binaries
+from manifests.chart_files import as_manifest
 from manifests.chart_values import CHECKOUT
 from manifests.install import CHART, NAMESPACE
-from mizzen_operator.permissions import RULES
+from mizzen_operator.permissions import RULES, lease_rules
 
 Object = dict[str, Any]
-EXPECTED_RULES = [
-    {"apiGroups": list(rule.api_groups), "resources": list(rule.resources), "verbs": list(rule.verbs)} for rule in RULES
-]
+EXPECTED_RULES = [as_manifest(rule) for rule in RULES]
 
 
 def helm_template(*arguments: str, release: str = "mizzen") -> subprocess.CompletedProcess[str]:
@@ -30,6 +29,12 @@ def render(*arguments: str, release: str = "mizzen") -> list[Object]:
 
 def of_kind(documents: list[Object], kind: str) -> list[Object]:
     return [document for document in documents if document["kind"] == kind]
+
+
+def rules_by_namespace(documents: list[Object]) -> dict[str, list[Object]]:
+    """Give the rights on what agents are made of, by namespace; not those on the Lease."""
+    roles = [role for role in of_kind(documents, "Role") if role["metadata"]["name"] == "mizzen-operator"]
+    return {role["metadata"]["namespace"]: role["rules"] for role in roles}
 
 
 def operators_cluster_rights(documents: list[Object]) -> list[Object]:
@@ -50,6 +55,47 @@ def test_the_plain_installs_rights_are_the_same() -> None:
     assert role["rules"] == EXPECTED_RULES
 
 
+@pytest.mark.parametrize("release", ["mizzen", "blue"])
+def test_the_right_to_the_lease_is_in_the_releases_namespace_and_about_the_lease_that_the_operator_is_told(
+    release: str,
+) -> None:
+    documents = render("--set", "watchNamespaces={team-a}", release=release)
+    (deployment,) = of_kind(documents, "Deployment")
+    name = deployment["metadata"]["name"]
+    assert f"--lease={NAMESPACE}/{name}" in deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    (role,) = [role for role in of_kind(documents, "Role") if role["metadata"]["namespace"] == NAMESPACE]
+    (binding,) = [role for role in of_kind(documents, "RoleBinding") if role["metadata"]["namespace"] == NAMESPACE]
+    assert role["rules"] == [as_manifest(rule) for rule in lease_rules(name)]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]
+
+
+@pytest.mark.parametrize(("replicas", "budgets"), [(1, 0), (2, 1), (3, 1)])
+def test_of_several_operators_a_drain_takes_one_at_a_time_and_a_single_one_is_in_nobodys_way(
+    replicas: int, budgets: int
+) -> None:
+    documents = render("--set", f"replicas={replicas}")
+    (deployment,) = of_kind(documents, "Deployment")
+    assert deployment["spec"]["replicas"] == replicas
+    found = of_kind(documents, "PodDisruptionBudget")
+    assert len(found) == budgets
+    for budget in found:
+        assert budget["spec"]["maxUnavailable"] == 1
+        assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+
+
+def test_operators_prefer_different_nodes_unless_the_user_wants_something_else() -> None:
+    def affinity(*arguments: str) -> Any:
+        (deployment,) = of_kind(render(*arguments), "Deployment")
+        return deployment["spec"]["template"]["spec"]["affinity"]
+
+    (preferred,) = affinity()["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    (deployment,) = of_kind(render(), "Deployment")
+    assert preferred["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+    assert preferred["podAffinityTerm"]["labelSelector"] == deployment["spec"]["selector"]
+    assert affinity("--set-json", 'affinity={"nodeAffinity": {}}') == {"nodeAffinity": {}}
+
+
 def test_the_operator_has_no_right_to_secrets_and_none_without_a_name() -> None:
     for rule in RULES:
         assert "*" not in rule.api_groups + rule.resources + rule.verbs
@@ -61,8 +107,7 @@ def test_some_namespaces_get_roles_and_the_cluster_gets_none() -> None:
     documents = render("--set", "watchNamespaces={team-a,team-b}")
     assert not operators_cluster_rights(documents)
     assert not of_kind(documents, "ClusterRoleBinding")
-    roles = {role["metadata"]["namespace"]: role["rules"] for role in of_kind(documents, "Role")}
-    assert roles == {"team-a": EXPECTED_RULES, "team-b": EXPECTED_RULES}
+    assert rules_by_namespace(documents) == {"team-a": EXPECTED_RULES, "team-b": EXPECTED_RULES}
     for binding in of_kind(documents, "RoleBinding"):
         assert binding["roleRef"]["kind"] == "Role"
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "mizzen-operator", "namespace": NAMESPACE}]
@@ -77,14 +122,18 @@ def test_some_namespaces_get_roles_and_the_cluster_gets_none() -> None:
 def test_all_namespaces_is_one_cluster_role_and_no_namespace_argument() -> None:
     documents = render()
     assert len(operators_cluster_rights(documents)) == 2
-    assert not of_kind(documents, "Role")
+    assert not rules_by_namespace(documents)
     assert "--namespace" not in helm_template().stdout
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("replicas=2", "additional properties 'replicas' not allowed"),
+        ("replica=2", "additional properties 'replica' not allowed"),
+        ("replicas=0", "minimum: got 0, want 1"),
+        ("replicas=6", "maximum: got 6, want 5"),
+        ("replicas=two", "got string, want integer"),
+        ("replicas=null", "missing property 'replicas'"),
         ("image.name=x", "additional properties 'name' not allowed"),
         ("crds.enable=true", "additional properties 'enable' not allowed"),
         ("image.tag=a b", "does not match pattern"),

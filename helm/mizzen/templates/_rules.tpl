@@ -68,3 +68,22 @@
   verbs:
   - create
 {{- end }}
+
+{{- define "mizzen.leaseRules" -}}
+- apiGroups:
+  - coordination.k8s.io
+  resources:
+  - leases
+  verbs:
+  - create
+- apiGroups:
+  - coordination.k8s.io
+  resources:
+  - leases
+  verbs:
+  - get
+  - watch
+  - update
+  resourceNames:
+  - '{{ include "mizzen.operator" . }}'
+{{- end }}

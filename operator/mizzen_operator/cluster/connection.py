@@ -1,6 +1,7 @@
 """How the operator reaches the API server: address, trust, identity."""
 
 import asyncio
+import copy
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import ApiClient, Configuration
 
 USER_AGENT = "mizzen-operator"
-"""What the API server's audit log calls the operator."""
+"""What the API server's audit log calls the operator; the identity of the process follows in parentheses."""
 MAX_CONNECTIONS = 20
 """For reads and writes of the reconciler; watches have a session of their own."""
 
@@ -25,15 +26,33 @@ class Connection:
     """A configured way to one API server."""
 
     configuration: Configuration
+    identity: str
+    """Of this process, as the API server's audit log shows it."""
 
     @property
     def server(self) -> str:
         """The API server's address."""
         return str(self.configuration.host)
 
-    def api_client(self) -> ApiClient:
-        """Give a client whose pool is bounded by `MAX_CONNECTIONS`. The caller closes it."""
-        return ApiClient(self.configuration)
+    @property
+    def user_agent(self) -> str:
+        """What requests say of their sender."""
+        return f"{USER_AGENT} ({self.identity})"
+
+    def api_client(self, before_send: Callable[[], None] | None = None) -> ApiClient:
+        """Give a client whose pool is bounded by `MAX_CONNECTIONS`. The caller closes it.
+
+        Args:
+            before_send: Called right before each request is sent, when it has its connection, also when a request is
+                sent again on another one. What it raises is raised to whoever makes the request, which is not sent.
+        """
+        configuration = self.configuration
+        if before_send is not None:
+            configuration = copy.copy(configuration)
+            configuration.client_session_kwargs = {"request_class": _checked_request(before_send)}
+        client = ApiClient(configuration)
+        client.user_agent = self.user_agent
+        return client
 
     def watch_session(self, limit: int, on_request: Callable[[str], None]) -> "WatchSession":
         """Open a bounded session for long-lived watches. The caller drops it.
@@ -51,7 +70,7 @@ class Connection:
         connector = aiohttp.TCPConnector(limit=limit, ssl=self.api_client().rest_client.ssl_context)
         session = aiohttp.ClientSession(
             connector=connector,
-            headers={"User-Agent": USER_AGENT},
+            headers={"User-Agent": self.user_agent},
             middlewares=(self._authenticate,),
             trace_configs=[trace],
             trust_env=True,
@@ -90,8 +109,23 @@ class WatchSession:
         await self.session.close()
 
 
-async def connect(kubeconfig: Path | None) -> Connection:
+def _checked_request(check: Callable[[], None]) -> type[aiohttp.ClientRequest]:
+    """Give a kind of request that is checked last thing before it is sent."""
+
+    class CheckedRequest(aiohttp.ClientRequest):
+        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+            check()
+            return await super().send(conn)
+
+    return CheckedRequest
+
+
+async def connect(kubeconfig: Path | None, identity: str) -> Connection:
     """Find the cluster: the given file, else the pod's own service account, else `KUBECONFIG`.
+
+    Args:
+        kubeconfig: The file, if one was given.
+        identity: Of this process, for the API server's audit log.
 
     Raises:
         NoClusterError: None of them describes a cluster.
@@ -110,4 +144,4 @@ async def connect(kubeconfig: Path | None) -> Connection:
             f"no cluster to connect to: {error}; run in a pod with a service account, or give --kubeconfig FILE"
         ) from error
     configuration.connection_pool_maxsize = MAX_CONNECTIONS
-    return Connection(configuration)
+    return Connection(configuration, identity)

@@ -5,7 +5,8 @@ start): the paths of eight kinds are known.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,6 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import DynamicApiError
 from kubernetes.aio.dynamic.resource import Resource
 
-from mizzen_operator.cluster.connection import USER_AGENT
 from mizzen_operator.cluster.errors import (
     ClusterError,
     ConflictError,
@@ -33,6 +33,8 @@ REQUEST_SECONDS = 10.0
 """Bound on one call, connecting included."""
 LIST_SECONDS = 60.0
 """Bound on one page of a list."""
+FOLLOW_SECONDS = 300
+"""How long the API server lets somebody follow one object; then it is asked anew."""
 PAGE_SIZE = 100
 """Objects in one part of a list: a part is in memory as a whole, and what that took is never given back."""
 
@@ -53,11 +55,10 @@ _REJECTIONS = ("failed to create typed patch object", "failed to convert new obj
 
 
 class KubernetesCluster:
-    """See `Cluster`."""
+    """See `Cluster` and `LeaseStore`."""
 
     def __init__(self, client: ApiClient) -> None:
         """Speak through `client`, which the caller closes."""
-        client.user_agent = USER_AGENT
         self._client = DynamicClient(client)  # type: ignore[no-untyped-call]
         self._resources = {kind: _resource(kind) for kind in Kind}
 
@@ -124,6 +125,38 @@ class KubernetesCluster:
         """See `Cluster.create_event`."""
         await self._call("post", self._path(Kind.EVENT, namespace), body=event, field_manager=FIELD_MANAGER)
 
+    async def create(self, kind: Kind, manifest: Mapping[str, Any]) -> RawObject:
+        """See `LeaseStore.create`."""
+        path = self._path(kind, manifest["metadata"]["namespace"])
+        return await self._call("post", path, body=manifest, field_manager=FIELD_MANAGER)
+
+    async def replace(self, kind: Kind, manifest: Mapping[str, Any]) -> RawObject:
+        """See `LeaseStore.replace`."""
+        metadata = manifest["metadata"]
+        path = self._path(kind, metadata["namespace"], metadata["name"])
+        return await self._call("put", path, body=manifest, field_manager=FIELD_MANAGER)
+
+    async def changes(self, kind: Kind, namespace: str, name: str) -> AsyncGenerator[RawObject]:
+        """See `LeaseStore.changes`."""
+        path = self._path(kind, namespace)
+        bound = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS)
+        with _translating("get", path):
+            response = await self._request(
+                "get",
+                path,
+                bound,
+                field_selector=f"metadata.name={name}",
+                watch="true",
+                timeout_seconds=FOLLOW_SECONDS,
+            )
+            async with response:
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise UnavailableError(f"GET {path}: {event['object'].get('message')}")
+                    if event["type"] != "DELETED":
+                        yield event["object"]
+
     def _path(self, kind: Kind, namespace: str | None, name: str | None = None) -> str:
         return str(self._resources[kind].path(name=name, namespace=namespace))  # type: ignore[no-untyped-call]
 
@@ -133,17 +166,29 @@ class KubernetesCluster:
         Raises:
             ClusterError: It failed, in one of the ways of `cluster.errors`.
         """
-        timeout = aiohttp.ClientTimeout(total=seconds)
-        try:
-            response = await self._client.request(
-                method, path, serialize=False, query_params=[], _request_timeout=timeout, **parameters
-            )
+        with _translating(method, path):
+            response = await self._request(method, path, aiohttp.ClientTimeout(total=seconds), **parameters)
             answer: RawObject = await response.json()
-        except DynamicApiError as error:
-            raise _translated(error) from error
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no JSON
-            raise UnavailableError(f"{method.upper()} {path}: {str(error) or type(error).__name__}") from error
         return answer
+
+    async def _request(
+        self, method: str, path: str, bound: aiohttp.ClientTimeout, **parameters: Any
+    ) -> aiohttp.ClientResponse:
+        response: aiohttp.ClientResponse = await self._client.request(
+            method, path, serialize=False, query_params=[], _request_timeout=bound, **parameters
+        )
+        return response
+
+
+@contextmanager
+def _translating(method: str, path: str) -> Iterator[None]:
+    """Raise what goes wrong as one of `cluster.errors`."""
+    try:
+        yield
+    except DynamicApiError as error:
+        raise _translated(error) from error
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no JSON
+        raise UnavailableError(f"{method.upper()} {path}: {str(error) or type(error).__name__}") from error
 
 
 def _resource(kind: Kind) -> Resource:

@@ -1,6 +1,6 @@
 """What the operator needs of a cluster, as one small protocol."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,3 +59,19 @@ class Cluster(Protocol):
 
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """Create an Event of `events.k8s.io/v1`."""
+
+
+class LeaseStore(Protocol):
+    """The calls that an election needs. Each but `changes` is bounded in time; all raise `ClusterError`."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> RawObject | None:
+        """See `Cluster.get`."""
+
+    async def create(self, kind: Kind, manifest: Mapping[str, Any]) -> RawObject:
+        """Create an object and give it; a `ConflictError` if there is one of this name."""
+
+    async def replace(self, kind: Kind, manifest: Mapping[str, Any]) -> RawObject:
+        """Put an object in the place of the version that its metadata name; a `ConflictError` if that is not there."""
+
+    def changes(self, kind: Kind, namespace: str, name: str) -> AsyncGenerator[RawObject]:
+        """Give an object as it is, if it is there, and whenever it has changed; ends when the API server wants it."""

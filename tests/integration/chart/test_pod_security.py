@@ -37,7 +37,7 @@ CHOICES: dict[str, list[Any]] = {
     "priorityClassName": [DEFAULT, "system-cluster-critical"],
 }
 """What each value is set to, in turn."""
-WITHOUT_EFFECT_ON_PODS = {"enabled", "crds", "global"}
+WITHOUT_EFFECT_ON_PODS = {"enabled", "crds", "global", "replicas"}
 
 
 def combinations() -> list[dict[str, Any]]:

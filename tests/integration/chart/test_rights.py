@@ -6,7 +6,7 @@ import pytest
 
 from devcluster import DevCluster
 from manifests.install import CHART
-from mizzen_operator.permissions import RULES
+from mizzen_operator.permissions import RULES, lease_rules
 from tests.support.namespace import Namespace
 
 
@@ -39,12 +39,11 @@ def user(cluster: DevCluster, namespace: Namespace) -> Iterator[str]:
 def test_an_operator_for_one_namespace_has_its_rights_there(
     cluster: DevCluster, namespace: Namespace, user: str
 ) -> None:
-    expected = {
-        f"{resource}.{group}" if group else resource: set(rule.verbs)
-        for rule in RULES
-        for group in rule.api_groups
-        for resource in rule.resources
-    }
+    expected: dict[str, set[str]] = {}
+    for rule in (*RULES, *lease_rules("mizzen-operator")):
+        for group in rule.api_groups:
+            for resource in rule.resources:
+                expected.setdefault(f"{resource}.{group}" if group else resource, set()).update(rule.verbs)
     # can-i puts a subresource's group behind the resource's name, as in `agentdeployments.mizzen.dev/status`.
     expected["agentdeployments.mizzen.dev/status"] = expected.pop("agentdeployments/status.mizzen.dev")
     assert own_rights(cluster, user, namespace.name) == expected
@@ -52,6 +51,16 @@ def test_an_operator_for_one_namespace_has_its_rights_there(
 
 def test_an_operator_for_one_namespace_has_none_elsewhere(cluster: DevCluster, user: str) -> None:
     assert own_rights(cluster, user, "default") == {}
+
+
+@pytest.mark.parametrize(("lease", "answer"), [("mizzen-operator", "yes"), ("kube-controller-manager", "no")])
+def test_the_operator_may_change_its_own_lease_and_no_other(
+    cluster: DevCluster, namespace: Namespace, user: str, lease: str, answer: str
+) -> None:
+    said = cluster.kubectl(
+        "auth", "can-i", "update", f"leases/{lease}", f"--as={user}", "-n", namespace.name, check=False
+    )
+    assert said.stdout.strip() == answer
 
 
 @pytest.mark.parametrize("verb", ["get", "list", "watch"])

@@ -31,7 +31,8 @@ class AuditLog:
         return [
             event
             for event in events
-            if event.get("userAgent") == USER_AGENT and (event.get("objectRef") or {}).get("namespace") == namespace
+            if event.get("userAgent", "").startswith(f"{USER_AGENT} (")
+            and (event.get("objectRef") or {}).get("namespace") == namespace
         ]
 
     def writes(self, namespace: str) -> list[str]:

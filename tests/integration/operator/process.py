@@ -9,20 +9,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mizzen_operator.cluster.connection import USER_AGENT
 from tests.support.http import Answer, call
 from tests.support.waiting import wait_for
 
 RUNTIME_IMAGE = "localhost/mizzen-runtime:not-there"
 """Nothing pulls it: these tests are about what is written, not about what runs."""
+LEASE_SECONDS = 5
+"""A third of what operators use: a test that waits for a Lease to run out does nothing else meanwhile."""
 
 
 class OperatorProcess:
     """`python -m mizzen_operator`, its log and its end."""
 
     def __init__(
-        self, kubeconfig: Path, *namespaces: str, runtime_image: str = RUNTIME_IMAGE, flags: Sequence[str] = ()
+        self,
+        kubeconfig: Path,
+        *namespaces: str,
+        runtime_image: str = RUNTIME_IMAGE,
+        lease: str | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         arguments = [argument for namespace in namespaces for argument in ("--namespace", namespace)]
+        if lease is not None:
+            arguments += ["--lease", lease, "--lease-duration", str(LEASE_SECONDS)]
         self._process = subprocess.Popen(
             [
                 # kopf leaves its watches' connections to close by themselves: that takes longer than the process.
@@ -65,6 +75,20 @@ class OperatorProcess:
         """Wait until the operator works on resources."""
         self.said("working on")
         return self
+
+    def wait_standing_by(self) -> "OperatorProcess":
+        """Wait until the operator waits for another one's Lease."""
+        self.said("standing by: waiting for the Lease")
+        return self
+
+    def user_agent(self) -> str:
+        """Give what the API server's audit log calls this process."""
+        identity = self.said("candidate ").split(" ")[1]
+        return f"{USER_AGENT} ({identity})"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
 
     def call(self, path: str) -> Answer:
         """Ask the operator's own port."""

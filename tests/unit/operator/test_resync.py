@@ -93,6 +93,16 @@ def test_a_namespace_that_refuses_us_is_left_out_and_named(caplog: pytest.LogCap
     asyncio.run(filled.once())
 
 
+def test_when_the_work_begins_every_agent_is_queued_whatever_was_done_before() -> None:
+    cluster, cache, keys = FakeCluster(), Cache(), queue()
+    cluster.store(Kind.AGENT, raw_agent(status=REPORTED))
+    filled = resync(cluster, cache, keys)
+    assert asyncio.run(filled.fill()) == 1
+    keys = queue()
+    assert resync(cluster, cache, keys).queue_all() == 1
+    assert keys.take() == KEY
+
+
 def test_where_all_namespaces_refuse_us_nothing_can_be_done() -> None:
     cluster = FakeCluster()
     cluster.failures |= {f"list Pod/{name}": ForbiddenError(f"pods in {name}") for name in ("a", "b")}

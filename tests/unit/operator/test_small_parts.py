@@ -17,6 +17,7 @@ from mizzen_api.conditions import Condition
 from mizzen_operator.cluster.errors import UnavailableError
 from mizzen_operator.desired import InvalidSpecError
 from mizzen_operator.health import WATCH_SECONDS, Health, WatchMonitor
+from mizzen_operator.keys import Key
 from mizzen_operator.kinds import WATCHED
 from mizzen_operator.logs import configure_logging
 from mizzen_operator.records import AgentRecord, agent_record
@@ -194,7 +195,7 @@ def test_an_operator_that_waits_for_the_crd_is_healthy() -> None:
 
 def test_the_command_line_is_read() -> None:
     given = ["--runtime-image", "r:1", "--namespace", "a", "--namespace", "b", "--namespace", "a", "--port", "9"]
-    given += ["--max-concurrent-runtime-updates", "3"]
+    given += ["--max-concurrent-runtime-updates", "3", "--lease", "system/operator", "--lease-duration", "30"]
     assert parse_settings([*given, "--log-level", "debug", "--kubeconfig", "k"]) == Settings(
         runtime_image="r:1",
         max_concurrent_runtime_updates=3,
@@ -202,7 +203,25 @@ def test_the_command_line_is_read() -> None:
         port=9,
         log_level="debug",
         kubeconfig=Path("k"),
+        lease=Key("system", "operator"),
+        lease_seconds=30,
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--lease", "operator"], "'operator' names no Lease; give one such as mizzen-system/mizzen-operator"),
+        (["--lease", "a/b/c"], "'a/b/c' names no Lease"),
+        (["--lease", "a/b", "--lease-duration", "2"], "'2' is no number of whole seconds from 3 on"),
+        (["--lease", "a/b", "--lease-duration", "15s"], "'15s' is no number of whole seconds"),
+        (["--lease-duration", "15"], "--lease-duration says nothing without --lease NAMESPACE/NAME"),
+    ],
+)
+def test_a_lease_that_cannot_be_one_is_refused(given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_settings(["--runtime-image", "r:1", *given])
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", [[], ["--runtime-image="], ["--runtime-image", "a b"]])

@@ -235,3 +235,16 @@ def test_a_closed_queue_sends_every_waiter_home() -> None:
         assert await asyncio.gather(*waiters) == [None, None, None]
 
     run(scenario)
+
+
+def test_a_suspended_queue_queues_nothing_and_measures_no_waiting() -> None:
+    clock = Clock()
+    queue = make(clock)
+    queue.suspend()
+    queue.add("a")
+    queue.add_after("b", 1)
+    clock.now += 3600
+    assert (len(queue), queue.next_due(), queue.take()) == (0, None, None)
+    queue.resume()
+    queue.add("a")
+    assert queue.take() == "a"
