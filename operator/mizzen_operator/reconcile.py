@@ -4,6 +4,7 @@ One function for create, update, restart, resync and any event of a child. It ne
 there, so that it does not matter how often it runs, nor where it was cut off the last time.
 """
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from mizzen_operator.kinds import Kind
 from mizzen_operator.records import AgentRecord, agent_record
 from mizzen_operator.resource import StoredResource, parse_agent, stored_resource
 from mizzen_operator.status.conditions import Situation
+from mizzen_operator.status.event_reader import EventReader
 from mizzen_operator.status.events import EventRecorder, happenings
 from mizzen_operator.status.report import compute_invalid_status, compute_status
 
@@ -66,26 +68,31 @@ class Reconciler:
         self._now = now
         self._again = again
         self._converger = Converger(cluster, cache, events, again=again)
+        self._event_reader = EventReader(cluster)
 
-    async def reconcile(self, key: Key, failures: int) -> None:
+    async def reconcile(self, key: Key, failures: int) -> float | None:
         """Bring one agent to its desired state, as far as that is possible now, and say how far it is.
 
         Args:
             key: Which.
             failures: How often that has failed in a row. What may pass is told in the status from `TOLD_FAILURES` on.
 
+        Returns:
+            Seconds after which time alone may change what is to be said; None if only events can.
+
         Raises:
             ReconcileError: Something is in the way. The status says so already.
             ClusterError: A call failed; trying again may help.
         """
         with self._cache.reading():
-            await self._reconcile(key, failures)
+            return await self._reconcile(key, failures)
 
-    async def _reconcile(self, key: Key, failures: int) -> None:
+    async def _reconcile(self, key: Key, failures: int) -> float | None:
         record = self._cache.observe(key).agent
         if record is None or record.deleting:
             self._converger.forget(key)
-            return  # the garbage collector takes the children along
+            self._event_reader.forget(key)
+            return None  # the garbage collector takes the children along
         stored = stored_resource(record)
         agent: AgentDeployment | None = None
         desired: Desired | None = None
@@ -98,16 +105,17 @@ class Reconciler:
             failure = _invalid_spec(error)
         except NamespaceTerminatingError as error:
             _log.debug("%s: %s", key, error)
-            return  # the resource goes with its namespace, and nobody would read what is said about it
+            return None  # the resource goes with its namespace, and nobody would read what is said about it
         except ReconcileError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - whatever goes on failing is told in the status
             failure = _unforeseen(key, error)
         if isinstance(failure, TryAgainError) and failures + 1 < TOLD_FAILURES:
             raise failure
-        await self._report(record, stored, agent, desired, failure)
+        look_again_in = await self._report(record, stored, agent, desired, failure)
         if failure is not None:
             raise failure
+        return look_again_in
 
     async def _report(
         self,
@@ -116,8 +124,13 @@ class Reconciler:
         agent: AgentDeployment | None,
         desired: Desired | None,
         failure: ReconcileError | None,
-    ) -> None:
-        """Write the status if it says anything new, and tell of the change."""
+    ) -> float | None:
+        """Write the status if it says anything new, and tell of the change.
+
+        Returns:
+            See `reconcile`.
+        """
+        time = self._now()
         observed = self._cache.observe(record.key)
         deployment = observed.child(Kind.DEPLOYMENT, record.name)
         ours = deployment is not None and deployment.owner is not None and deployment.owner.uid == record.uid
@@ -129,8 +142,12 @@ class Reconciler:
             failure=failure,
             rollout=deployment.rollout if deployment is not None and ours else None,
             pods=observed.pods,
+            events={},
+            now=time.timestamp(),
         )
-        now = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        reading = await self._event_reader.read(record.key, situation.pods_in_question(), situation.now)
+        situation = dataclasses.replace(situation, events=reading.events)
+        now = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if agent is not None:
             status = compute_status(agent, situation, stored.status, now)
         else:
@@ -139,6 +156,8 @@ class Reconciler:
             await self._write(record, status)
             for happening in happenings(stored.status, status):
                 await self._events.tell(record, happening)
+        times = (reading.again_in, situation.seconds_until_news())
+        return min((seconds for seconds in times if seconds is not None), default=None)
 
     async def _write(self, record: AgentRecord, status: AgentDeploymentStatus) -> None:
         try:

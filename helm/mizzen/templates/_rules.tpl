@@ -66,4 +66,5 @@
   - events
   verbs:
   - create
+  - list
 {{- end }}

@@ -114,6 +114,12 @@ class KubernetesCluster:
         """See `Cluster.create_event`."""
         await self._call("post", self._path(Kind.EVENT, namespace), body=event, field_manager=FIELD_MANAGER)
 
+    async def events_about(self, namespace: str, uid: str) -> tuple[RawObject, ...]:
+        """See `Cluster.events_about`."""
+        path, selector = self._path(Kind.EVENT, namespace), f"regarding.uid={uid}"
+        answer = await self._call("get", path, field_selector=selector, limit=PAGE_SIZE)
+        return tuple(answer["items"])
+
     def _path(self, kind: Kind, namespace: str | None, name: str | None = None) -> str:
         return str(self._resources[kind].path(name=name, namespace=namespace))  # type: ignore[no-untyped-call]
 

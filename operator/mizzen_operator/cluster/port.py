@@ -49,3 +49,6 @@ class Cluster(Protocol):
 
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """Create an Event of `events.k8s.io/v1`."""
+
+    async def events_about(self, namespace: str, uid: str) -> tuple[RawObject, ...]:
+        """List the Events of `events.k8s.io/v1` about an object, a hundred at most."""
