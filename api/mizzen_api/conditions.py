@@ -11,22 +11,28 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class ConditionType(StrEnum):
-    """What a condition is about; the value says what True means."""
+    """What a condition is about; `MEANINGS` says what True means."""
 
     AVAILABLE = "Available"
-    """Some revision serves requests."""
     READY = "Ready"
-    """What serves is this generation of the resource, fully rolled out."""
     PROGRESSING = "Progressing"
-    """A rollout goes on."""
     CONFIG_RESOLVED = "ConfigResolved"
-    """Every referenced object and key is there and accepted by the runtime."""
+
+
+MEANINGS: dict[ConditionType, str] = {
+    ConditionType.AVAILABLE: "Some revision serves requests.",
+    ConditionType.READY: "What serves is this generation of the resource, fully rolled out.",
+    ConditionType.PROGRESSING: "A rollout goes on.",
+    ConditionType.CONFIG_RESOLVED: "Every referenced object and key is there and accepted by the runtime.",
+}
+"""What True means."""
 
 
 class Reason(StrEnum):
-    """Why a condition has its status."""
+    """Why a condition has its status: a closed set, explained by `SENTENCES` and `REMEDIES`."""
 
     AVAILABLE = "Available"
+    EARLIER_REVISION_SERVES = "EarlierRevisionServes"
     READY = "Ready"
     ROLLED_OUT = "RolledOut"
     ROLLING_OUT = "RollingOut"
@@ -38,16 +44,26 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     CONFIG_INVALID = "ConfigInvalid"
     CONTRACT_MISMATCH = "ContractMismatch"
+    MOUNT_FAILED = "MountFailed"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
+    OOM_KILLED = "OOMKilled"
     POD_FAILING = "PodFailing"
-    POD_REFUSED = "PodRefused"
+    PROBE_FAILING = "ProbeFailing"
+    STARTING_SLOWLY = "StartingSlowly"
+    SANDBOX_FAILED = "SandboxFailed"
+    EVICTED = "Evicted"
+    NODE_NOT_READY = "NodeNotReady"
     UNSCHEDULABLE = "Unschedulable"
+    POD_REFUSED = "PodRefused"
     NAME_CONFLICT = "NameConflict"
     WRITE_FAILED = "WriteFailed"
 
 
 SENTENCES: dict[Reason, str] = {
     Reason.AVAILABLE: "At least one pod serves requests.",
+    Reason.EARLIER_REVISION_SERVES: (
+        "Pods of an earlier revision serve requests; Ready says what keeps the newest one from doing so."
+    ),
     Reason.READY: "Every pod serves this generation.",
     Reason.ROLLED_OUT: "The rollout is complete.",
     Reason.ROLLING_OUT: "Pods of the new revision are starting.",
@@ -55,17 +71,46 @@ SENTENCES: dict[Reason, str] = {
     Reason.RESOLVED: "The runtime accepted the configuration, and every referenced object and key is there.",
     Reason.SCALED_TO_ZERO: "No pod is asked for (replicas is 0).",
     Reason.NO_POD_READY: "No pod serves requests.",
-    Reason.NOT_YET_KNOWN: "No pod of this revision has said yet whether it accepts the configuration.",
+    Reason.NOT_YET_KNOWN: "No pod of this revision says at present whether it accepts the configuration.",
     Reason.INVALID_SPEC: "The spec has problems; what ran before goes on unchanged.",
-    Reason.CONFIG_INVALID: "The runtime refused the configuration.",
+    Reason.CONFIG_INVALID: "The runtime refused the configuration, or a variable's object or key is missing.",
     Reason.CONTRACT_MISMATCH: "Operator and runtime are of releases that do not understand each other.",
+    Reason.MOUNT_FAILED: "A volume of the pod cannot be mounted.",
     Reason.IMAGE_UNAVAILABLE: "The pod's image cannot be had.",
+    Reason.OOM_KILLED: "The container took more memory than it may, and was killed.",
     Reason.POD_FAILING: "The pod's container does not start or does not stay up.",
-    Reason.POD_REFUSED: "The cluster refuses to create the pods.",
+    Reason.PROBE_FAILING: "The container runs, and does not answer a probe as it should.",
+    Reason.STARTING_SLOWLY: "A pod takes long to start; it may still do so.",
+    Reason.SANDBOX_FAILED: "The node cannot make the pod's sandbox, most often its network.",
+    Reason.EVICTED: "The node has put the pod out, or has not let it in.",
+    Reason.NODE_NOT_READY: "The pod's node no longer answers.",
     Reason.UNSCHEDULABLE: "No node can take the pod.",
+    Reason.POD_REFUSED: "The cluster refuses to create the pods, or an object that they need.",
     Reason.NAME_CONFLICT: "An object that is not ours has a name that the agent needs.",
     Reason.WRITE_FAILED: "The API server did not take a change; the operator goes on trying.",
 }
+"""What each reason says to people; the whole message where there is nothing more to tell."""
+
+REMEDIES: dict[Reason, str] = {
+    Reason.EARLIER_REVISION_SERVES: "What Ready says. Nobody notices anything meanwhile.",
+    Reason.NO_POD_READY: "Wait for half a minute; then the message of Ready tells more.",
+    Reason.INVALID_SPEC: "Correct the fields that the message names.",
+    Reason.CONFIG_INVALID: "Do what the message says of each problem. A pod notices a new Secret when it starts again.",
+    Reason.MOUNT_FAILED: "Create the object that the message names; kubelet tries again by itself.",
+    Reason.IMAGE_UNAVAILABLE: "Correct `spec.pod.image`, or give credentials in `spec.pod.imagePullSecrets`.",
+    Reason.OOM_KILLED: "Raise `spec.pod.resources.limits.memory`, or let fewer requests run at once.",
+    Reason.POD_FAILING: "Read `kubectl logs --previous` of the pod; see whether the image builds on Mizzen's runtime.",
+    Reason.PROBE_FAILING: "Read `kubectl logs` of the pod: something keeps the process from answering.",
+    Reason.STARTING_SLOWLY: "Wait; see `kubectl logs` of the pod, and whether its node is busy.",
+    Reason.SANDBOX_FAILED: "Have the node's container runtime and network looked at.",
+    Reason.EVICTED: "Give the node room, or the pod the resources that the message names.",
+    Reason.NODE_NOT_READY: "Have the node looked at; its pods are replaced after five minutes.",
+    Reason.UNSCHEDULABLE: "Add nodes, or correct what the pod asks of a node.",
+    Reason.POD_REFUSED: "Raise the quota, loosen the policy, or ask for what they allow.",
+    Reason.NAME_CONFLICT: "Delete or rename one of the two objects.",
+    Reason.WRITE_FAILED: "Have the API server looked at if it lasts.",
+}
+"""What to do; a reason that is no trouble has none. A message has a remedy that fits the case more closely."""
 
 
 class Condition(ApiModel):

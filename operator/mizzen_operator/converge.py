@@ -26,6 +26,7 @@ from mizzen_operator.plan import Action, Create, Delete, Update, conflicts, is_l
 from mizzen_operator.records import AgentRecord, ChildRecord, agent_record, child_record
 from mizzen_operator.resource import StoredResource
 from mizzen_operator.status.events import EventRecorder, Happening
+from mizzen_operator.status.wording import refusal_remedy, steady_refusal
 
 REFUSED_SECONDS = 60.0
 """When to try again what admission refused: nobody tells that a quota was raised."""
@@ -183,8 +184,7 @@ class Converger:
         if isinstance(error, ForbiddenError | RejectedError):
             raise WaitForError(
                 Reason.POD_REFUSED,
-                f"{kind.kind_name} {name} was refused: {error} (Raise the quota, loosen the policy, or give the "
-                "operator the right.)",
+                f"{kind.kind_name} {name} was refused: {steady_refusal(str(error))} ({refusal_remedy(str(error))})",
                 REFUSED_SECONDS,
             ) from error
         raise try_again(f"{kind.kind_name} {name} could not be written", error) from error

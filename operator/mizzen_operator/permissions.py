@@ -6,6 +6,7 @@
 - `get` is the live read before a name is used for the first time, and of the resource before a missing child is made
   again.
 - `delete` is for what is no longer desired. Deployments and Services go with their owner.
+- `list` on events is for those about one pod, by its uid, when the pod's status does not say why it is not ready.
 - There is nothing on Secrets: kubelet mounts them.
 - `create` cannot be limited to a name; everything else on Leases is.
 """
@@ -34,7 +35,7 @@ RULES = (
     PolicyRule(("apps",), ("deployments",), ("get", "list", "watch", "create", "patch")),
     PolicyRule(("apps",), ("replicasets",), ("list", "watch")),
     PolicyRule(("",), ("pods",), ("list", "watch")),
-    PolicyRule(("events.k8s.io",), ("events",), ("create",)),
+    PolicyRule(("events.k8s.io",), ("events",), ("create", "list")),
 )
 """In each namespace that is watched; in a ClusterRole where all of them are."""
 

@@ -4,6 +4,7 @@ One function for create, update, restart, resync and any event of a child. It ne
 there, so that it does not matter how often it runs, nor where it was cut off the last time.
 """
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from mizzen_operator.replicas import Replicas, replicas_of
 from mizzen_operator.resource import StoredResource, parse_agent, stored_resource
 from mizzen_operator.revisions import Revisions
 from mizzen_operator.status.conditions import Situation
+from mizzen_operator.status.event_reader import EventReader
 from mizzen_operator.status.events import EventRecorder, happenings
 from mizzen_operator.status.report import compute_invalid_status, compute_status
 from mizzen_operator.updates import ReleaseUpdates, Standing
@@ -73,28 +75,33 @@ class Reconciler:
         self._now = now
         self._again = again
         self._converger = Converger(cluster, cache, events, again=again)
+        self._event_reader = EventReader(cluster)
 
-    async def reconcile(self, key: Key, failures: int) -> None:
+    async def reconcile(self, key: Key, failures: int) -> float | None:
         """Bring one agent to its desired state, as far as that is possible now, and say how far it is.
 
         Args:
             key: Which.
             failures: How often that has failed in a row. What may pass is told in the status from `TOLD_FAILURES` on.
 
+        Returns:
+            Seconds after which time alone may change what is to be said; None if only events can.
+
         Raises:
             ReconcileError: Something is in the way. The status says so already.
             ClusterError: A call failed; trying again may help.
         """
         with self._cache.reading():
-            await self._reconcile(key, failures)
+            return await self._reconcile(key, failures)
 
-    async def _reconcile(self, key: Key, failures: int) -> None:
+    async def _reconcile(self, key: Key, failures: int) -> float | None:
         observed = self._cache.observe(key)
         record = observed.agent
         if record is None or record.deleting:
             self._converger.forget(key)
             self._updates.forget(key)
-            return  # the garbage collector takes the children along
+            self._event_reader.forget(key)
+            return None  # the garbage collector takes the children along
         stored = stored_resource(record)
         agent: AgentDeployment | None = None
         fresh: Revision | None = None
@@ -105,7 +112,7 @@ class Reconciler:
             replicas = replicas_of(record, stored, observed)
             if replicas.to_write:
                 await self._scale(record, replicas)
-                return  # the resource has changed, and is looked at anew
+                return None  # the resource has changed, and is looked at anew
             fresh = render_revision(agent, self._runtime_image)
             desired = build_desired(agent, await self._revisions.choose(record, stored, fresh), replicas.count)
             await self._converger.converge(record, desired, stored)
@@ -113,7 +120,7 @@ class Reconciler:
             failure = _invalid_spec(error)
         except NamespaceTerminatingError as error:
             _log.debug("%s: %s", key, error)
-            return  # the resource goes with its namespace, and nobody would read what is said about it
+            return None  # the resource goes with its namespace, and nobody would read what is said about it
         except ReconcileError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - whatever goes on failing is told in the status
@@ -126,9 +133,10 @@ class Reconciler:
         else:
             standing = Standing.CURRENT
         self._updates.saw(key, standing)
-        await self._report(record, stored, agent, situation)
+        look_again_in = await self._report(record, stored, agent, situation)
         if failure is not None:
             raise failure
+        return look_again_in
 
     async def _scale(self, record: AgentRecord, replicas: Replicas) -> None:
         """Write how many pods there are to be into the resource, and have that looked at anew."""
@@ -158,13 +166,21 @@ class Reconciler:
             failure=failure,
             rollout=deployment.rollout if deployment is not None and ours else None,
             pods=observed.pods,
+            events={},
+            now=self._now().timestamp(),
         )
 
     async def _report(
         self, record: AgentRecord, stored: StoredResource, agent: AgentDeployment | None, situation: Situation
-    ) -> None:
-        """Write the status if it says anything new, and tell of the change."""
-        now = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ) -> float | None:
+        """Write the status if it says anything new, and tell of the change.
+
+        Returns:
+            See `reconcile`.
+        """
+        reading = await self._event_reader.read(record.key, situation.pods_in_question(), situation.now)
+        situation = dataclasses.replace(situation, events=reading.events)
+        now = datetime.fromtimestamp(situation.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if agent is not None:
             status = compute_status(agent, situation, stored.status, now)
         else:
@@ -173,6 +189,8 @@ class Reconciler:
             await self._write(record, status)
             for happening in happenings(stored.status, status):
                 await self._events.tell(record, happening)
+        times = (reading.again_in, situation.seconds_until_news())
+        return min((seconds for seconds in times if seconds is not None), default=None)
 
     async def _write(self, record: AgentRecord, status: AgentDeploymentStatus) -> None:
         try:

@@ -7,8 +7,9 @@ what the operator's memory consists of.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mizzen_api.names import CONTAINER_NAME, GROUP, KIND, LABEL_INSTANCE, LABEL_REVISION
@@ -104,11 +105,13 @@ class Ended:
     exit_code: int
     reason: str
     message: str
+    started_at: float
+    """When it had begun, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """Why a container does not run."""
+class Said:
+    """A reason in one word, and what it means here."""
 
     reason: str
     message: str
@@ -120,14 +123,34 @@ class PodRecord(Record):
 
     revision: str | None
     leaving: bool
-    """It is being deleted, or was evicted: it says nothing about its revision any more."""
+    """It is being deleted, or has failed as a whole: it takes no part in its revision any more."""
+    failed: Said | None
+    """Why it has failed as a whole, such as by eviction; None while it is being deleted."""
     ready: bool
+    cut_off: bool
+    """Its containers are ready, and it is not, for no reason of kubelet's: its node no longer answers."""
+    sandboxed: bool
+    """Its sandbox and its volumes are there; what may take long is the image."""
+    running: bool
     started: bool
     """Its startup probe has succeeded: the runtime has accepted the configuration."""
     unschedulable: str | None
-    waiting: Waiting | None
+    waiting: Said | None
+    """Why the container does not run."""
     ended: Ended | None
     """How the container ended last."""
+    since: float
+    """Since when all this is so, in seconds since the epoch, by the clock of the node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodEvent:
+    """What an Event says about a pod."""
+
+    reason: str
+    note: str
+    at: float
+    """When it was seen last, in seconds since the epoch."""
 
 
 def comparable(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,33 +273,67 @@ def _is_autoscaled(metadata: Mapping[str, Any]) -> bool:
     return owners == [(AUTOSCALER, "scale")]
 
 
+def pod_event(raw: Mapping[str, Any]) -> PodEvent:
+    """Parse an Event of `events.k8s.io/v1`, whichever of the two APIs it was made by."""
+    series = raw.get("series") or {}
+    at = series.get("lastObservedTime") or raw.get("deprecatedLastTimestamp") or raw.get("eventTime")
+    return PodEvent(reason=raw.get("reason", ""), note=raw.get("note", ""), at=_seconds(at))
+
+
 def _pod_record(key: Key, raw: Mapping[str, Any]) -> PodRecord:
     metadata, status = raw["metadata"], raw.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     containers = {container["name"]: container for container in status.get("containerStatuses") or ()}
     container = containers.get(CONTAINER_NAME, {})
-    state = container.get("state") or {}
-    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
-    scheduled = conditions.get("PodScheduled", {})
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
+    deleted, over = metadata.get("deletionTimestamp") is not None, status.get("phase") in {"Failed", "Succeeded"}
     return PodRecord(
         **_common(Kind.POD, key, raw),
         revision=_revision(metadata),
-        leaving=metadata.get("deletionTimestamp") is not None or status.get("phase") in {"Failed", "Succeeded"},
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        leaving=deleted or over,
+        failed=_said(status) if over and not deleted and status.get("reason") else None,
+        ready=ready.get("status") == "True",
+        cut_off=_is_true(conditions, "ContainersReady") and ready.get("status") == "False" and not ready.get("reason"),
+        sandboxed=_is_true(conditions, "PodReadyToStartContainers"),
+        running="running" in state,
         started=bool(container.get("started")),
         unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else None,
-        waiting=_waiting(state.get("waiting")),
-        ended=_ended(ended),
+        waiting=_said(state["waiting"]) if "waiting" in state else None,
+        ended=_ended(state.get("terminated") or last.get("terminated")),
+        since=_since(metadata, conditions.values(), state),
     )
 
 
-def _waiting(raw: Mapping[str, Any] | None) -> Waiting | None:
-    if raw is None:
-        return None
-    return Waiting(reason=raw.get("reason", ""), message=raw.get("message", ""))
+def _is_true(conditions: Mapping[str, Mapping[str, Any]], kind: str) -> bool:
+    return conditions.get(kind, {}).get("status") == "True"
+
+
+def _said(raw: Mapping[str, Any]) -> Said:
+    return Said(reason=raw.get("reason", ""), message=raw.get("message", ""))
 
 
 def _ended(raw: Mapping[str, Any] | None) -> Ended | None:
     if raw is None:
         return None
-    return Ended(exit_code=raw.get("exitCode", 0), reason=raw.get("reason", ""), message=raw.get("message", ""))
+    return Ended(
+        exit_code=raw.get("exitCode", 0),
+        reason=raw.get("reason", ""),
+        message=raw.get("message", ""),
+        started_at=_seconds(raw.get("startedAt")),
+    )
+
+
+def _since(
+    metadata: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]], state: Mapping[str, Mapping[str, Any]]
+) -> float:
+    """Give the latest of a pod's times: when its status changed last."""
+    times = [metadata.get("creationTimestamp"), *(condition.get("lastTransitionTime") for condition in conditions)]
+    for entry in state.values():
+        times += [entry.get("startedAt"), entry.get("finishedAt")]
+    return max(_seconds(time) for time in times)
+
+
+def _seconds(time: str | None) -> float:
+    """Give a time in RFC 3339 in seconds since the epoch; 0 for none."""
+    return datetime.fromisoformat(time).timestamp() if time else 0.0

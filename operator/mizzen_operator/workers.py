@@ -23,13 +23,17 @@ class Workers:
     """Reconcile keys from a queue until stopped."""
 
     def __init__(
-        self, queue: WorkQueue[Key], reconcile: Callable[[Key, int], Awaitable[None]], registry: CollectorRegistry
+        self,
+        queue: WorkQueue[Key],
+        reconcile: Callable[[Key, int], Awaitable[float | None]],
+        registry: CollectorRegistry,
     ) -> None:
         """Prepare the tasks; `start` starts them.
 
         Args:
             queue: Where the keys come from.
-            reconcile: What is done with a key, given how often that has failed in a row.
+            reconcile: What is done with a key, given how often that has failed in a row. It gives the seconds after
+                which to look again even if no event comes, or None.
             registry: Takes the metrics.
         """
         self._queue = queue
@@ -77,7 +81,7 @@ class Workers:
         """Reconcile one key, and decide by the kind of its failure when it is looked at again."""
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
-                await self._reconcile(key, self._queue.failures(key))
+                look_again_in = await self._reconcile(key, self._queue.failures(key))
         except UserMustActError as error:
             self._queue.forget(key)
             _log.info("%s: %s", key, error)
@@ -100,4 +104,6 @@ class Workers:
             return "error"
         self._queue.forget(key)
         self._waits.pop(key, None)
+        if look_again_in is not None:
+            self._queue.add_after(key, look_again_in)
         return "success"

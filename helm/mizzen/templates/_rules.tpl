@@ -67,6 +67,7 @@
   - events
   verbs:
   - create
+  - list
 {{- end }}
 
 {{- define "mizzen.leaseRules" -}}

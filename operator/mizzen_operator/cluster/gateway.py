@@ -125,6 +125,12 @@ class KubernetesCluster:
         """See `Cluster.create_event`."""
         await self._call("post", self._path(Kind.EVENT, namespace), body=event, field_manager=FIELD_MANAGER)
 
+    async def events_about(self, namespace: str, uid: str) -> tuple[RawObject, ...]:
+        """See `Cluster.events_about`."""
+        path, selector = self._path(Kind.EVENT, namespace), f"regarding.uid={uid}"
+        answer = await self._call("get", path, field_selector=selector, limit=PAGE_SIZE)
+        return tuple(answer["items"])
+
     async def create(self, kind: Kind, manifest: Mapping[str, Any]) -> RawObject:
         """See `LeaseStore.create`."""
         path = self._path(kind, manifest["metadata"]["namespace"])

@@ -60,6 +60,9 @@ class Cluster(Protocol):
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """Create an Event of `events.k8s.io/v1`."""
 
+    async def events_about(self, namespace: str, uid: str) -> tuple[RawObject, ...]:
+        """List the Events of `events.k8s.io/v1` about an object, a hundred at most."""
+
 
 class LeaseStore(Protocol):
     """The calls that an election needs. Each but `changes` is bounded in time; all raise `ClusterError`."""

@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from mizzen_api.conditions import SENTENCES, Condition, ConditionStatus, ConditionType, Reason
 from mizzen_operator.errors import ReconcileError
 from mizzen_operator.plan import is_settled
-from mizzen_operator.records import PodRecord, Rollout
-from mizzen_operator.status.trouble import Trouble, find_trouble
+from mizzen_operator.records import PodEvent, PodRecord, Rollout
+from mizzen_operator.status.pod_status import Trouble
+from mizzen_operator.status.trouble import find_trouble, seconds_until_news
 
 MAX_MESSAGE = 32768
-_OF_CONFIGURATION = frozenset({Reason.CONFIG_INVALID, Reason.CONTRACT_MISMATCH, Reason.INVALID_SPEC})
-"""What is in the way because the configuration is not, or cannot be, accepted."""
+_OF_CONFIGURATION = frozenset(
+    {Reason.INVALID_SPEC, Reason.CONFIG_INVALID, Reason.CONTRACT_MISMATCH, Reason.MOUNT_FAILED}
+)
+"""Troubles that are about the configuration and what it refers to."""
+_MAY_PASS = frozenset({Reason.STARTING_SLOWLY})
+"""Troubles with which a rollout still goes on."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the conditions are computed from."""
+    """What the conditions are computed from: nothing else, so that the same observation gives the same words."""
 
     generation: int
     """Generation of the resource that was reconciled."""
@@ -33,10 +38,14 @@ class Situation:
     rollout: Rollout | None
     """The Deployment, if there is one."""
     pods: tuple[PodRecord, ...]
+    events: Mapping[str, tuple[PodEvent, ...]]
+    """By a pod's uid: its Events, as far as they were read."""
+    now: float
+    """When all this was so, in seconds since the epoch."""
 
     def revision_pods(self) -> tuple[PodRecord, ...]:
         """Give the pods of the desired revision that still count."""
-        return tuple(pod for pod in self.pods if pod.revision == self.revision and not pod.leaving)
+        return tuple(pod for pod in self._of_revision() if not pod.leaving)
 
     def is_of_one_revision(self) -> bool:
         """Tell whether no other revision runs, nor is about to."""
@@ -59,7 +68,34 @@ class Situation:
             return Trouble(self.failure.reason, self.failure.message)
         if self.is_rolled_out():
             return None
-        return find_trouble(self.revision_pods(), self.rollout)
+        return find_trouble(self._of_revision(), self.rollout, self.events, self.now)
+
+    def stable_trouble(self) -> Trouble | None:
+        """Give what is in the way of the pods that are to serve until those of the desired revision do."""
+        return find_trouble(self._stable_pods(), None, self.events, self.now)
+
+    def serves_earlier_revision_only(self) -> bool:
+        """Tell whether pods are ready and all of them are of other revisions than the desired one."""
+        ready = {pod.revision for pod in self.pods if pod.ready and not pod.leaving}
+        return bool(ready) and self.revision not in ready
+
+    def seconds_until_news(self) -> float | None:
+        """Give the seconds until time alone changes what is said; None if it does not."""
+        return seconds_until_news(self.pods_in_question(), self.now)
+
+    def pods_in_question(self) -> tuple[PodRecord, ...]:
+        """Give the pods whose trouble is told: none if all is well, those that served before if nothing serves."""
+        if self.is_rolled_out():
+            return ()
+        serves = self.rollout is not None and self.rollout.ready > 0
+        return self._of_revision() if serves else (*self._of_revision(), *self._stable_pods())
+
+    def _of_revision(self) -> tuple[PodRecord, ...]:
+        return tuple(pod for pod in self.pods if pod.revision == self.revision)
+
+    def _stable_pods(self) -> tuple[PodRecord, ...]:
+        """Give the pods of the revision that served last, if it is another one than the desired."""
+        return tuple(pod for pod in self.pods if pod.revision == self.stable_revision != self.revision)
 
 
 @dataclass(frozen=True)
@@ -114,10 +150,11 @@ def _transition(before: Condition | None, verdict: Verdict, now: str) -> str:
 def _available(situation: Situation, trouble: Trouble | None) -> Verdict:
     rollout = situation.rollout
     if rollout is not None and rollout.ready > 0:
-        return _said("True", Reason.AVAILABLE)
+        earlier = trouble is not None and situation.serves_earlier_revision_only()
+        return _said("True", Reason.EARLIER_REVISION_SERVES if earlier else Reason.AVAILABLE)
     if situation.replicas == 0 and situation.failure is None:
         return _said("False", Reason.SCALED_TO_ZERO)
-    return _blocked(trouble) or _said("False", Reason.NO_POD_READY)
+    return _blocked(situation.stable_trouble()) or _blocked(trouble) or _said("False", Reason.NO_POD_READY)
 
 
 def _ready(situation: Situation, trouble: Trouble | None) -> Verdict:
@@ -131,7 +168,9 @@ def _progressing(situation: Situation, trouble: Trouble | None) -> Verdict:
         return _said("False", Reason.ROLLED_OUT)
     if trouble is None and _unfinished(situation) is Reason.NO_POD_READY:
         return _said("False", Reason.NO_POD_READY)
-    return _blocked(trouble) or _said("True", _unfinished(situation))
+    if trouble is not None:
+        return Verdict("True" if trouble.reason in _MAY_PASS else "False", trouble.reason, trouble.message)
+    return _said("True", _unfinished(situation))
 
 
 def _unfinished(situation: Situation) -> Reason:

@@ -1,5 +1,6 @@
 """Objects as the API server sends them, for tests that need no API server."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment
@@ -12,9 +13,16 @@ from mizzen_operator.records import ChildRecord, PodRecord, child_record, record
 
 Object = dict[str, Any]
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+"""When pods are made."""
 IMAGE = "localhost/mizzen-runtime:1"
 KEY = Key("team", "hello")
 UID = "11111111-2222-3333-4444-555555555555"
+
+
+def at(seconds: float) -> str:
+    """Give a time so many seconds after noon, as the API server writes it."""
+    return (NOON + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def raw_agent(name: str = "hello", *, generation: int = 1, status: Object | None = None, **spec: Any) -> Object:
@@ -70,6 +78,7 @@ def raw_pod(revision: str, status: Object, name: str = "hello-1-abc", **metadata
             "namespace": "team",
             "uid": name,
             "resourceVersion": "5",
+            "creationTimestamp": at(0),
             "labels": {"app.kubernetes.io/instance": "hello", "mizzen.dev/revision": revision},
             **metadata,
         },

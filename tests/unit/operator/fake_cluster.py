@@ -9,7 +9,7 @@ from typing import Any
 from mizzen_operator.cluster.errors import ConflictError, NotFoundError
 from mizzen_operator.cluster.port import Page, RawObject
 from mizzen_operator.kinds import Kind, kind_named
-from tests.unit.operator.builders import Object
+from tests.unit.operator.builders import KEY, Object
 
 Place = tuple[Kind, str, str]
 
@@ -22,6 +22,10 @@ class FakeCluster:
         self.writes: list[str] = []
         """Each write as `verb Kind/name`."""
         self.events: list[Mapping[str, Any]] = []
+        self.told: dict[str, list[Object]] = {}
+        """By the uid of an object: what Events say about it."""
+        self.asked: list[str] = []
+        """The uids of which the Events were read, in order."""
         self.before: dict[str, Callable[[], None]] = {}
         """By write: what happens once, right before it; it may raise."""
         self.after: dict[str, Callable[[], None]] = {}
@@ -123,6 +127,13 @@ class FakeCluster:
         """See `Cluster.create_event`."""
         assert event["metadata"]["namespace"] == namespace
         self.events.append(event)
+
+    async def events_about(self, namespace: str, uid: str) -> tuple[RawObject, ...]:
+        """See `Cluster.events_about`."""
+        assert namespace == KEY.namespace
+        self.asked.append(uid)
+        await self._called(f"events {uid}")
+        return tuple(deepcopy(self.told.get(uid, [])))
 
     async def _called(self, call: str) -> None:
         await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """The reconciler against an API server in memory, with the news arriving when the test says so."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,10 +14,9 @@ from mizzen_operator.kinds import WATCHED, Kind
 from mizzen_operator.reconcile import TOLD_FAILURES, Reconciler
 from mizzen_operator.status.events import EventRecorder
 from mizzen_operator.updates import ReleaseUpdates
-from tests.unit.operator.builders import IMAGE, KEY, Object, raw_agent
+from tests.unit.operator.builders import IMAGE, KEY, NOON, Object, at, container, raw_agent, raw_pod
 from tests.unit.operator.fake_cluster import FakeCluster
 from tests.unit.operator.queues import queue
-from tests.unit.operator.test_small_parts import NOW
 
 STATUS = "status AgentDeployment/hello"
 
@@ -29,7 +29,8 @@ class Setup:
         self.cache = Cache()
         self.queue = queue()
         self.intake = Intake(self.cache, self.queue)
-        events = EventRecorder(self.cluster, lambda: 0.0, lambda: NOW, "pod-1")
+        self.now = NOON
+        events = EventRecorder(self.cluster, lambda: 0.0, lambda: self.now, "pod-1")
         self.updates = ReleaseUpdates(updates, self.queue.add)
         self.reconciler = Reconciler(
             self.cluster,
@@ -37,7 +38,7 @@ class Setup:
             events,
             runtime_image=image,
             updates=self.updates,
-            now=lambda: NOW,
+            now=lambda: self.now,
             again=self.queue.add,
         )
         if not self.cluster.names(Kind.AGENT):
@@ -49,9 +50,9 @@ class Setup:
         for (kind, _, _), raw in list(self.cluster.objects.items()):
             self.intake.seen(kind, raw)
 
-    def reconcile(self, failures: int = 0) -> None:
-        """Reconcile the agent once, after so many failures in a row."""
-        asyncio.run(self.reconciler.reconcile(KEY, failures))
+    def reconcile(self, failures: int = 0) -> float | None:
+        """Reconcile the agent once, after so many failures in a row; give when to look again."""
+        return asyncio.run(self.reconciler.reconcile(KEY, failures))
 
     def work(self) -> int:
         """Reconcile until nothing is queued; give how often that was."""
@@ -224,3 +225,36 @@ def test_edits_while_the_deployment_is_refused_leave_one_configuration() -> None
     with pytest.raises(WaitForError):
         setup.reconcile()
     assert len(setup.cluster.names(Kind.CONFIG_MAP)) == 1
+
+
+def ready(setup: Setup) -> str:
+    """Give the reason of Ready and its message."""
+    condition = next(condition for condition in setup.status()["conditions"] if condition["type"] == "Ready")
+    return f"{condition['reason']}: {condition['message']}"
+
+
+def test_what_only_events_tell_is_told_when_time_has_passed_and_nothing_else_happens() -> None:
+    setup = Setup()
+    setup.work()
+    revision = setup.status()["candidateRevision"]
+    creating = container(state={"waiting": {"reason": "ContainerCreating"}})
+    setup.cluster.store(Kind.POD, raw_pod(revision, creating, uid="pod"))
+    setup.cluster.told["pod"] = [{"reason": "FailedMount", "note": "not found", "deprecatedLastTimestamp": at(1)}]
+    setup.see_all()
+    assert setup.reconcile() == 10
+    assert ready(setup).startswith("RollingOut")
+    setup.now += timedelta(seconds=10)
+    assert setup.reconcile() == 10
+    assert ready(setup).startswith("MountFailed: FailedMount: not found")
+    writes = len(setup.cluster.writes)
+    setup.now += timedelta(seconds=5)
+    assert setup.reconcile() == 5
+    assert len(setup.cluster.writes) == writes
+    assert setup.cluster.asked == ["pod"]
+
+
+def test_an_agent_that_is_well_is_looked_at_when_something_happens() -> None:
+    setup = Setup()
+    setup.work()
+    assert setup.reconcile() is None
+    assert setup.cluster.asked == []

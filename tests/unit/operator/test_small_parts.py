@@ -46,7 +46,7 @@ class EventSink:
     async def _not_asked(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("an event recorder only creates events")
 
-    get = apply = delete = patch_status = scale = _not_asked
+    get = apply = delete = patch_status = scale = events_about = _not_asked
 
     def pages(self, *_: Any) -> Any:
         raise AssertionError("an event recorder only creates events")

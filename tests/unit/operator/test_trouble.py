@@ -1,4 +1,4 @@
-"""What pods say, as kubelet writes it, and what becomes of it."""
+"""What pods say in their own status, as kubelet writes it, and what becomes of it."""
 
 import json
 from typing import Any
@@ -9,8 +9,14 @@ from mizzen_api.conditions import Reason
 from mizzen_api.contract import StartFailure, fit_start_failure
 from mizzen_api.problems import Problem
 from mizzen_operator.records import Rollout
-from mizzen_operator.status.trouble import Trouble, find_trouble
-from tests.unit.operator.builders import container, pod
+from mizzen_operator.status.pod_status import Trouble
+from mizzen_operator.status.trouble import EVICTION_SECONDS, find_trouble, seconds_until_news
+from tests.unit.operator.builders import NOON, Object, at, container, pod
+
+NOW = NOON.timestamp()
+SEE_LOGS = (
+    "(See `kubectl logs --previous` of the pod. Does the image build on Mizzen's runtime, for the node's platform?)"
+)
 
 PROBLEMS = (
     Problem(field="spec.models[0].apiKey", message="Secret 'llm' has no key 'token'", remedy="add the key"),
@@ -31,7 +37,22 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
 
 
 def trouble_of(status: dict[str, Any]) -> Trouble | None:
-    return find_trouble([pod("r", status)], None)
+    return find_trouble([pod("r", status)], None, {}, NOW)
+
+
+def refused(refusal: str | None) -> Rollout:
+    return Rollout(
+        generation=1,
+        observed_generation=1,
+        revision="r",
+        wanted=1,
+        autoscaled=False,
+        replicas=0,
+        updated=0,
+        ready=0,
+        available=0,
+        refusal=refusal,
+    )
 
 
 def test_the_runtimes_last_words_are_repeated_with_every_problem_and_remedy() -> None:
@@ -93,30 +114,19 @@ def test_a_container_that_has_started_is_believed_and_its_past_forgotten() -> No
             waiting("RunContainerError", 'exec: "python": executable file not found in $PATH'),
             Reason.POD_FAILING,
             (
-                'RunContainerError: exec: "python": executable file not found in $PATH '
+                'The container cannot be started: exec: "python": executable file not found in $PATH '
                 "(Does the image build on Mizzen's runtime?)"
             ),
         ),
         (
             ended(reason="OOMKilled", exitCode=137),
-            Reason.POD_FAILING,
-            "OOMKilled: the container took more memory than it may. (Raise spec.pod.resources.limits.memory.)",
+            Reason.OOM_KILLED,
+            "The container took more memory than it may, and was killed. (Raise spec.pod.resources.limits.memory.)",
         ),
         (
             ended("Traceback …\nImportError: no module named acme"),
             Reason.POD_FAILING,
-            (
-                "The container ended with exit code 1: Traceback … ImportError: no module named acme "
-                "(See `kubectl logs --previous`.)"
-            ),
-        ),
-        (
-            ended(exitCode=137),
-            Reason.POD_FAILING,
-            (
-                "The container ended with exit code 137, killed from outside: most often since a startup or "
-                "liveness probe failed (See `kubectl logs --previous`.)"
-            ),
+            f"The container ended with exit code 1: Traceback … ImportError: no module named acme {SEE_LOGS}",
         ),
         (
             {
@@ -132,7 +142,7 @@ def test_a_container_that_has_started_is_believed_and_its_past_forgotten() -> No
             },
             Reason.UNSCHEDULABLE,
             (
-                "No node can take the pod: 0/1 nodes are available: 1 Insufficient cpu. (Add nodes, or correct "
+                "No node can take the pod: Insufficient cpu (Add nodes, or correct "
                 "spec.pod.resources, spec.pod.nodeSelector, spec.pod.tolerations or spec.pod.affinity.)"
             ),
         ),
@@ -140,6 +150,82 @@ def test_a_container_that_has_started_is_believed_and_its_past_forgotten() -> No
 )
 def test_the_pods_reason_is_told_with_a_remedy(status: dict[str, Any], reason: Reason, message: str) -> None:
     assert trouble_of(status) == Trouble(reason, message)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "said"),
+    [(0, "exit code 0."), (137, "exit code 137, killed from outside."), (139, "exit code 139.")],
+)
+def test_an_end_without_a_word_is_told_after_any_other_trouble(exit_code: int, said: str) -> None:
+    silent = ended(exitCode=exit_code, reason="Completed" if exit_code == 0 else "Error")
+    assert trouble_of(silent) == Trouble(Reason.POD_FAILING, f"The container ended with {said} {SEE_LOGS}", vague=True)
+    unschedulable = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no nodes available"}]}
+    both = find_trouble([pod("r", silent), pod("r", unschedulable, name="other")], None, {}, NOW)
+    assert both is not None
+    assert both.reason is Reason.UNSCHEDULABLE
+
+
+def test_a_container_that_cannot_be_started_says_the_same_when_it_fails_and_in_the_pause_after_it() -> None:
+    why = 'exec: "/python": stat /python: no such file or directory'
+    over = container(
+        state={"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+        lastState={"terminated": {"exitCode": 128, "reason": "StartError", "message": why}},
+    )
+    assert trouble_of(waiting("RunContainerError", why)) == trouble_of(over)
+
+
+def not_ready(**condition: str) -> Object:
+    """Give a pod that is not ready though its container is."""
+    conditions = [{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False", **condition}]
+    return {**container(ready=True, started=True, state={"running": {}}), "conditions": conditions}
+
+
+def test_a_pod_that_is_not_ready_though_its_containers_are_has_lost_its_node() -> None:
+    trouble = trouble_of(not_ready())
+    assert trouble is not None
+    assert trouble.reason is Reason.NODE_NOT_READY
+
+
+def test_a_pod_that_waits_for_a_readiness_gate_has_not_lost_its_node() -> None:
+    assert trouble_of(not_ready(reason="ReadinessGatesNotReady")) is None
+
+
+def evicted(seconds: float, message: str = "The node was low on resource: memory.") -> Object:
+    """Give a pod that was put out so many seconds after noon."""
+    condition = {"type": "Ready", "status": "False", "lastTransitionTime": at(seconds)}
+    return {"phase": "Failed", "reason": "Evicted", "message": message, "conditions": [condition]}
+
+
+def test_an_eviction_is_told_without_what_was_used_at_the_moment() -> None:
+    message = (
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 80Mi. Container agent was using "
+        "90Mi, request is 10Mi, has larger consumption of memory. "
+    )
+    assert trouble_of(evicted(0, message)) == Trouble(
+        Reason.EVICTED,
+        ("Evicted: The node was low on resource: memory. (Correct spec.pod.resources, or give the nodes more room.)"),
+    )
+
+
+def test_an_eviction_is_told_until_a_pod_has_become_ready_after_it() -> None:
+    def told(ready: float, replacement: Object) -> bool:
+        condition = {"type": "Ready", "status": "True", "lastTransitionTime": at(ready)}
+        other = pod("r", {"conditions": [condition]}, name="other")
+        pods = [pod("r", evicted(60)), other, pod("r", replacement, name="replacement")]
+        trouble = find_trouble(pods, None, {}, NOW + 65)
+        return trouble is not None and trouble.reason is Reason.EVICTED
+
+    assert told(30, container())
+    assert not told(62, container())
+    assert not told(30, waiting("ErrImagePull", "not found"))
+
+
+def test_an_eviction_is_news_for_ten_minutes() -> None:
+    pods = [pod("r", evicted(60))]
+    assert seconds_until_news(pods, NOW + 61) == EVICTION_SECONDS - 1
+    assert find_trouble(pods, None, {}, NOW + 59 + EVICTION_SECONDS) is not None
+    assert find_trouble(pods, None, {}, NOW + 60 + EVICTION_SECONDS) is None
+    assert seconds_until_news(pods, NOW + 60 + EVICTION_SECONDS) is None
 
 
 def test_a_pull_that_waits_says_the_same_as_the_pull_that_failed() -> None:
@@ -155,30 +241,24 @@ def test_a_pod_that_is_being_made_has_no_trouble(reason: str) -> None:
 
 def test_what_the_author_can_mend_is_told_before_what_the_cluster_can() -> None:
     pods = [pod("r", ended("boom")), pod("r", ended(fit_start_failure(PROBLEMS)), name="other")]
-    trouble = find_trouble(pods, None)
+    trouble = find_trouble(pods, None, {}, NOW)
     assert trouble is not None
     assert trouble.reason is Reason.CONFIG_INVALID
 
 
-def test_a_refusal_is_told_without_the_name_that_changes_with_each_attempt() -> None:
-    def refused(name: str) -> Rollout:
-        return Rollout(
-            generation=1,
-            observed_generation=1,
-            revision="r",
-            wanted=1,
-            autoscaled=False,
-            replicas=0,
-            updated=0,
-            ready=0,
-            available=0,
-            refusal=f'pods "{name}" is forbidden: exceeded quota: none, requested: pods=1',
-        )
+def test_a_refusal_is_told_without_what_changes_with_each_attempt() -> None:
+    def told(name: str, used: int) -> Trouble | None:
+        quota = f"exceeded quota: small, requested: cpu=1,pods=1, used: cpu={used},pods={used}, limited: cpu=9,pods=9"
+        return find_trouble([], refused(f'pods "{name}" is forbidden: {quota}'), {}, NOW)
 
-    first, second = find_trouble([], refused("hello-1-abc")), find_trouble([], refused("hello-1-xyz"))
-    assert first == second
-    assert first is not None
-    assert first.message.startswith("Pods: forbidden: exceeded quota: none, requested: pods=1 (Raise the quota")
+    assert told("hello-1-abc", 8) == told("hello-1-xyz", 9)
+    assert told("hello-1-abc", 8) == Trouble(
+        Reason.POD_REFUSED,
+        (
+            "Pods: forbidden: exceeded quota: small, requested: cpu=1,pods=1, limited: cpu=9,pods=9 "
+            "(Raise the quota, or ask for less in spec.pod.resources and spec.replicas.)"
+        ),
+    )
 
 
 def test_a_fault_of_the_runtime_is_not_called_a_wrong_configuration() -> None:
@@ -194,31 +274,28 @@ def test_a_failed_pull_says_the_same_whatever_port_it_came_from() -> None:
         for port in (54817, 54818)
     }
     assert len(told) == 1
-    assert "read udp 10.0.0.1:53: refused" in str(told)
+    assert "lookup registry.example: refused" in str(told)
 
 
 @pytest.mark.parametrize(
     ("refusal", "remedy"),
     [
         ('pods "x-1" is forbidden: exceeded quota: small, requested: pods=1', "Raise the quota"),
-        ('pods "x-1" is forbidden: error looking up service account a/b: serviceaccount "b" not found', "Create the"),
+        ('pods "x-1" is forbidden: failed quota: small: must specify limits.cpu for: agent', "Give spec.pod.resources"),
+        (
+            'pods "x-1" is forbidden: error looking up service account a/b: serviceaccount "b" not found',
+            "Create the service account",
+        ),
+        ('pods "x-1" is forbidden: no PriorityClass with name gold was found', "Create the priority class"),
+        (
+            'pods "x-1" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi',
+            "Correct spec.pod.resources, or have the namespace's LimitRange changed",
+        ),
         ('pods "x-1" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true', "Correct spec.pod"),
     ],
 )
 def test_a_refused_pod_is_told_with_the_remedy_that_fits(refusal: str, remedy: str) -> None:
-    rollout = Rollout(
-        generation=1,
-        observed_generation=1,
-        revision="r",
-        wanted=1,
-        autoscaled=False,
-        replicas=0,
-        updated=0,
-        ready=0,
-        available=0,
-        refusal=refusal,
-    )
-    trouble = find_trouble([], rollout)
+    trouble = find_trouble([], refused(refusal), {}, NOW)
     assert trouble is not None
     assert trouble.reason is Reason.POD_REFUSED
     assert f"({remedy}" in trouble.message

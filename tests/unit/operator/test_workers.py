@@ -38,3 +38,18 @@ def test_what_an_agent_waits_for_is_logged_when_it_changes(caplog: pytest.LogCap
         ("INFO", "team/hello: Service b is there"),
         ("INFO", "team/hello: Service b is there"),
     ]
+
+
+def test_an_agent_of_which_time_alone_changes_something_is_looked_at_again() -> None:
+    keys = queue()
+
+    async def work(seconds: float | None) -> None:
+        async def reconcile(_: Key, failures: int) -> float | None:
+            return seconds
+
+        await Workers(keys, reconcile, CollectorRegistry()).attempt(KEY)
+
+    asyncio.run(work(None))
+    assert keys.next_due() is None
+    asyncio.run(work(30.0))
+    assert keys.next_due() == 30.0
