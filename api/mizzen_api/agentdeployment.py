@@ -21,6 +21,16 @@ ApiAddress = Annotated[
         may_be_secret=True,
     ),
 ]
+_DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
+Entrypoint = Annotated[
+    str,
+    StringConstraints(max_length=512),
+    Matching(
+        rf"^{_DOTTED}:{_DOTTED}$",
+        "write it as package.module:name, such as acme_triage.agents:triage",
+    ),
+]
+"""An object in Python code: a module's dotted name, a colon, and the object's name in it."""
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 
@@ -44,6 +54,7 @@ class ModelEndpoint(ApiModel):
     """How long one request to the model may take, such as `30s`."""
 
 
+ONE_AGENT_SOURCE = "give the agent either in spec.agent or as own code in spec.entrypoint, exactly one of the two"
 ONE_MODEL_SOURCE = "give the model either in spec.agent.model or in spec.models, exactly one of the two"
 
 
@@ -53,25 +64,45 @@ class AgentDeploymentSpec(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                {"rule": "has(self.models) != has(self.agent.model)", "message": ONE_MODEL_SOURCE}
+                {"rule": "has(self.agent) != has(self.entrypoint)", "message": ONE_AGENT_SOURCE},
+                {
+                    "rule": "!has(self.agent) || has(self.models) != has(self.agent.model)",
+                    "message": ONE_MODEL_SOURCE,
+                },
             ]
         }
     }
 
-    agent: AgentSpec
-    """The agent in pydantic-ai's own AgentSpec, in its own snake_case."""
+    agent: AgentSpec | None = None
+    """The agent in pydantic-ai's own AgentSpec, in its own snake_case. Give it here, or as own code in `entrypoint`."""
+    entrypoint: Entrypoint | None = None
+    """The agent in own code, as `package.module:name`: a pydantic-ai Agent, or a function without parameters, plain or
+    async, that gives one. Its image is named in `pod.image`."""
     models: Annotated[tuple[ModelEndpoint, ...], Field(min_length=1, max_length=8)] | None = None
-    """The whole chain of models, in order of preference: the next one answers when one fails."""
+    """The whole chain of models, in order of preference: the next one answers when one fails. Beside `entrypoint` it
+    may be left out; given, it takes the place of the model that the code names."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many pods. Left out, the operator fills in how many there are (1 at first) and then leaves it alone: what
     `kubectl scale` or an autoscaler that targets this resource sets stays."""
     pod: PodSettings = PodSettings()
     """How the pods run."""
 
+    @property
+    def first_model(self) -> str | None:
+        """The model that is asked first; None where own code names it."""
+        if self.models:
+            return self.models[0].model
+        return self.agent.model if self.agent else None
+
     @model_validator(mode="after")
-    def _one_model_source(self) -> Self:
-        if (self.models is None) == (self.agent.model is None):
-            raise ValueError(ONE_MODEL_SOURCE)
+    def _one_source_each(self) -> Self:
+        problems = []
+        if (self.agent is None) == (self.entrypoint is None):
+            problems.append(ONE_AGENT_SOURCE)
+        if self.agent is not None and (self.models is None) == (self.agent.model is None):
+            problems.append(ONE_MODEL_SOURCE)
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
 
@@ -96,7 +127,7 @@ class AgentDeploymentStatus(ApiModel):
     """Image that the pods run. The operator's default is taken up when it is first applied and with each edit; a later
     default waits for the next edit, unless the operator is set to move agents by itself."""
     model: Annotated[str, StringConstraints(max_length=256)] | None = None
-    """The first model of the chain."""
+    """The first model of the chain; absent where own code names its model."""
     url: Annotated[str, StringConstraints(max_length=2048)] | None = None
     """Address inside the cluster."""
     replicas: Annotated[int, Field(ge=0)] | None = None

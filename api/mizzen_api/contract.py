@@ -1,9 +1,9 @@
 """What the operator writes for the runtime, and what the runtime reports back."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mizzen_api.base import ApiModel
 from mizzen_api.duration import MAX_DURATION_SECONDS
@@ -66,10 +66,21 @@ class RuntimeConfig(ApiModel):
     """Name of the AgentDeployment."""
     revision: str
     """Hash that names this configuration."""
-    agent: dict[str, Any]
-    """The agent in pydantic-ai's own AgentSpec, as the user wrote it."""
+    agent: dict[str, Any] | None = None
+    """The agent in pydantic-ai's own AgentSpec, as the user wrote it; absent where `entrypoint` names it."""
+    entrypoint: str | None = None
+    """The agent in own code, as `package.module:name`; absent where `agent` describes it."""
     models: tuple[RuntimeModel, ...]
-    """The chain in order of preference; empty where `agent.model` names the model."""
+    """The chain in order of preference; empty where `agent.model` or own code names the model."""
+    secret_variables: tuple[str, ...] | None = None
+    """Environment variables of the pod that come from Secrets, by name: what own code says when it fails at start is
+    told without their values. Absent where there are none, or no own code."""
+
+    @model_validator(mode="after")
+    def _one_agent(self) -> Self:
+        if (self.agent is None) == (self.entrypoint is None):
+            raise ValueError("exactly one of agent and entrypoint is given")
+        return self
 
 
 FailureKind = Literal["Configuration", "Contract", "Fault"]

@@ -1,4 +1,4 @@
-"""Times, in seconds, that operator and runtime must agree on: the pod's grace period is derived from the runtime's."""
+"""Times, in seconds, that operator and runtime must agree on: probes and grace period follow from the runtime's."""
 
 from typing import Final
 
@@ -10,3 +10,9 @@ CLOSE_SECONDS: Final = 5.0
 """What is left after the last request's time: for its answer, connections to clients and models, and the exit."""
 TERMINATION_GRACE_SECONDS: Final = int(PROPAGATION_SECONDS + REQUEST_TIMEOUT_SECONDS + CLOSE_SECONDS)
 """`terminationGracePeriodSeconds` of an agent's pod: a request that arrives last is still answered."""
+
+OWN_CODE_SECONDS: Final = 60.0
+"""How long own code may take at start, for its import and its factory together. A fault must be told by the runtime,
+which knows where the code hangs, before the startup probe restarts the container, which knows nothing."""
+STARTUP_SECONDS: Final = 120
+"""How long a runtime may take until it serves: own code's time, and as much for a provider's SDK on a busy node."""

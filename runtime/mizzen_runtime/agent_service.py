@@ -8,8 +8,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -18,7 +18,8 @@ from pydantic_ai.usage import RunUsage
 from pydantic_core import PydanticSerializationError, to_json
 
 from mizzen_runtime.agent.build import BuiltAgent
-from mizzen_runtime.agent.failures import AGENT_FAILED, facts_of, failure_of
+from mizzen_runtime.agent.failures import AGENT_FAILED, failure_of
+from mizzen_runtime.attempts import Attempts, current_attempts
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.metrics import AgentMetrics
 
@@ -26,8 +27,8 @@ log = logging.getLogger("mizzen.requests")
 
 RunInput = str | dict[str, Any]
 """What the agent is asked: a text, or a JSON object, which reaches the model as JSON."""
-RunOutput = str | dict[str, Any]
-"""What the agent answers: a text, or an object that fits the agent's output schema."""
+RunOutput = Any
+"""What the agent answers: a text, or whatever fits its output schema; it can be written as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class RunResult:
     usage: Usage
     seconds: float
     """From the request's arrival to its answer."""
+    attempts: Mapping[str, object] = field(default_factory=dict)
+    """What was asked of models, in the form that the caller is told; see `mizzen_runtime.attempts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,6 @@ class AgentService:
         self._metrics = metrics
         self._in_flight = in_flight
         self._timeout = timeout
-        self._streams_text = built.output_schema is None
 
     async def run(self, request: RunRequest) -> RunResult:
         """Answer a request.
@@ -105,7 +107,12 @@ class AgentService:
         """
         with _Observed(self, request) as observed:
             result = await self._built.agent.run(
-                _prompt(request), usage=observed.usage, timeout=self._time_left(request)
+                _prompt(request),
+                model=self._built.model,
+                capabilities=self._built.run_capabilities,
+                usage=observed.usage,
+                timeout=observed.time_left,
+                infer_name=False,
             )
             return observed.result(result.output)
 
@@ -121,12 +128,17 @@ class AgentService:
         """
         with _Observed(self, request) as observed:
             async with self._built.agent.run_stream_events(
-                _prompt(request), usage=observed.usage, timeout=self._time_left(request)
+                _prompt(request),
+                model=self._built.model,
+                capabilities=self._built.run_capabilities,
+                usage=observed.usage,
+                timeout=observed.time_left,
+                infer_name=False,
             ) as events:
                 async for event in events:
                     if isinstance(event, AgentRunResultEvent):
                         yield observed.result(event.result.output)
-                    elif self._streams_text and (text := _text_of(event)):
+                    elif self._built.streams_text and (text := _text_of(event)):
                         yield TextDelta(text.encode(errors="replace").decode())
 
     def receiving(self, arrived: float) -> "Reception":
@@ -136,9 +148,6 @@ class AgentService:
             arrived: When its head had come (`time.perf_counter`).
         """
         return Reception(self._metrics, self._in_flight, arrived)
-
-    def _time_left(self, request: RunRequest) -> float:
-        return max(0.0, self._timeout - (time.perf_counter() - request.arrived))
 
 
 class Reception:
@@ -172,29 +181,34 @@ class _Observed:
         self._metrics = service._metrics  # noqa: SLF001 - the service's own frame
         self._in_flight = service._in_flight  # noqa: SLF001 - as above
         self._request = request
+        self._attempts = Attempts(request.arrived + service._timeout)  # noqa: SLF001 - as above
         self._answered = False
         self.usage = RunUsage()
 
+    @property
+    def time_left(self) -> float:
+        """Seconds until the request must be answered."""
+        return self._attempts.time_left
+
     def __enter__(self) -> Self:
         self._in_flight.count += 1
+        current_attempts.set(self._attempts)
         return self
 
     def result(self, output: RunOutput) -> RunResult:
         """Give the answer.
 
         Raises:
-            RunError: It cannot be written as JSON: a model may send half a surrogate pair, which is no character.
+            RunError: It cannot be written as JSON.
         """
-        try:
-            to_json(output)
-        except PydanticSerializationError as error:
-            raise RunError(Outcome.MODEL_MISBEHAVED, "the model's answer holds what is no text") from error
+        _check_json(output)
         self._answered = True
         return RunResult(
             id=self._request.id,
             output=output,
             usage=Usage(self.usage.requests, self.usage.input_tokens, self.usage.output_tokens),
             seconds=time.perf_counter() - self._request.arrived,
+            attempts=self._attempts.as_json(),
         )
 
     def __exit__(
@@ -203,23 +217,50 @@ class _Observed:
         failure = _translate(error)
         self._in_flight.count -= 1
         self._metrics.count_tokens(self.usage.input_tokens, self.usage.output_tokens)
-        self._metrics.observe(self._outcome(error, failure), time.perf_counter() - self._request.arrived)
+        outcome = self._outcome(error, failure)
+        self._metrics.observe(outcome, time.perf_counter() - self._request.arrived)
+        self._attempts.settle(outcome)
         if failure is not None and error is not None:
-            ours = failure.outcome is Outcome.AGENT_FAILED
-            fields = {"request_id": self._request.id, "outcome": failure.outcome.value, **facts_of(error)}
-            log.log(
-                logging.ERROR if ours else logging.WARNING,
-                failure.detail,
-                extra=fields,
-                exc_info=error if ours else None,
-            )
+            self._log_failure(failure, error)
+            failure.attempts = self._attempts.as_json()
             raise failure from error
+        if self._answered and self._attempts.any_failed:
+            log.warning("answered after a model had failed", extra=self._log_fields(outcome))
         return False
+
+    def _log_failure(self, failure: RunError, error: BaseException) -> None:
+        ours = failure.outcome is Outcome.AGENT_FAILED
+        log.log(
+            logging.ERROR if ours else logging.WARNING,
+            failure.detail,
+            extra=self._log_fields(failure.outcome),
+            exc_info=error if ours else None,
+        )
+
+    def _log_fields(self, outcome: Outcome) -> dict[str, object]:
+        return {"request_id": self._request.id, "outcome": outcome, "attempts": self._attempts.as_log()}
 
     def _outcome(self, error: BaseException | None, failure: RunError | None) -> Outcome:
         if failure is not None:
             return failure.outcome
         return Outcome.CANCELLED if error is not None and not self._answered else Outcome.OK
+
+
+def _check_json(output: RunOutput) -> None:
+    """Check that an answer can be written as JSON.
+
+    Raises:
+        RunError: It cannot. A model may send half a surrogate pair, which is no character; own code may answer with an
+            object that no JSON has.
+    """
+    try:
+        to_json(output)
+    except PydanticSerializationError as error:
+        if "surrogates not allowed" in str(error):
+            raise RunError(Outcome.MODEL_MISBEHAVED, "the model's answer holds what is no text") from error
+        raise RunError(
+            Outcome.AGENT_FAILED, "the agent's answer is an object that cannot be written as JSON"
+        ) from error
 
 
 def _translate(error: BaseException | None) -> RunError | None:

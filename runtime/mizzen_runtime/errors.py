@@ -41,3 +41,5 @@ class RunError(Exception):
         self.outcome = outcome
         self.detail = detail
         self.retry_after = retry_after
+        self.attempts: dict[str, object] = {}
+        """What was asked of models before, in the form that the caller is told; see `mizzen_runtime.attempts`."""

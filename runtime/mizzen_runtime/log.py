@@ -101,6 +101,26 @@ def configure(stream: TextIO = sys.stderr) -> None:
     logging.captureWarnings(capture=True)
 
 
+_KEPT = ("mizzen", "uvicorn", "asyncio", "py")
+"""Top names of the loggers that own code must not silence: `dictConfig` does so to all that it does not name."""
+
+
+def restore(own: str) -> None:
+    """Set the log up again after own code was imported, which may have done so in its own way.
+
+    Args:
+        own: Top-level package of the own code. What it logs is kept from INFO on, unless it has set a level itself.
+    """
+    for name, known in logging.getLogger().manager.loggerDict.items():
+        if isinstance(known, logging.Logger) and name.partition(".")[0] in _KEPT:
+            known.disabled = False
+    configure()
+    hook()
+    logger = logging.getLogger(own)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+
+
 def hook() -> None:
     """Log what ends the process or a thread, or fails in a finalizer, instead of Python's printing it with its text."""
     sys.excepthook = lambda _kind, error, _trace: _log.critical("the process failed", exc_info=error)

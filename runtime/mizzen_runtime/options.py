@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
-from mizzen_api.timing import PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
+from mizzen_api.timing import OWN_CODE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
 
 MAX_BODY_BYTES = 1024 * 1024
 _LAST_ANSWER_SECONDS = 1.0
@@ -33,6 +33,8 @@ class Options:
     """Seconds that a request may take in all."""
     max_body_bytes: int
     """Largest request body."""
+    own_code_timeout: float
+    """Seconds that import and factory of own code may take together."""
 
     @property
     def drain_grace(self) -> float:
@@ -103,6 +105,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         default=MAX_BODY_BYTES,
         metavar="BYTES",
         help=f"largest request body (default: {MAX_BODY_BYTES})",
+    )
+    parser.add_argument(
+        "--own-code-timeout",
+        type=_positive,
+        default=OWN_CODE_SECONDS,
+        metavar="SECONDS",
+        help=f"bound on the import and the factory of own code (default: {OWN_CODE_SECONDS:g})",
     )
     options = Options(**vars(parser.parse_args(arguments)))
     if options.port == options.management_port != 0:

@@ -10,26 +10,26 @@ import gc
 import logging
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
 
 from mizzen_runtime import log
 from mizzen_runtime.http.management import ManagementApp
 from mizzen_runtime.http.server import HttpServer, bind
+from mizzen_runtime.leaving import EXIT_FAILED, EXIT_REFUSED, in_abandonable_thread, leave_at_once
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.options import Options, parse_options
 
 if TYPE_CHECKING:
     from mizzen_api.contract import FailureKind
+    from mizzen_api.problems import Problem
     from mizzen_runtime.wiring import Runtime
 
-EXIT_REFUSED = 78
-"""`EX_CONFIG` of sysexits.h: a restart does not help, somebody must act."""
-EXIT_FAILED = 70
-"""`EX_SOFTWARE`: a fault of the runtime itself or of a library."""
 _GC_THRESHOLDS = (20_000, 20, 50)
 """Collections are the largest avoidable cost of a request: fewer of them take 0.7 of the CPU at no memory."""
 MODEL_CLOSE_SECONDS = 1.0
@@ -109,10 +109,11 @@ class _Process:
         logger.info("starting", extra={"management_port": self._management.port})
         try:
             runtime = await self._build()
+            if self._lifecycle.draining:
+                return 0
             if runtime is None:
                 return EXIT_REFUSED
-            if not self._lifecycle.draining:
-                await self._serve_traffic(runtime)
+            await self._serve_traffic(runtime)
             return 0
         finally:
             await self._management.stop()
@@ -122,11 +123,21 @@ class _Process:
         self._stop.set()
 
     async def _build(self) -> "Runtime | None":
-        """Build everything in a thread, while probes are answered; None when it was refused, and said so."""
+        """Build everything in a thread, while probes are answered; None when it was refused, and said so.
+
+        Returns early when the process is asked to stop: own code may take its time, and nothing is served yet.
+        """
+        loop = asyncio.get_running_loop()
         gc.disable()  # a collection during the imports finds nothing and takes a sixth of their time
+        build = partial(_build_or_refuse, self._options, self._lifecycle, loop, threading.get_ident())
+        built = in_abandonable_thread(build)
+        stop = asyncio.create_task(self._stop.wait())
+        either: set[asyncio.Future[Any]] = {built, stop}
         try:
-            return await asyncio.to_thread(_build_or_refuse, self._options, self._lifecycle)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return built.result() if built.done() else None
         finally:
+            stop.cancel()
             gc.enable()
 
     async def _serve_traffic(self, runtime: "Runtime") -> None:
@@ -161,13 +172,21 @@ class _Process:
         logger.info("drained", extra={"seconds": round(time.monotonic() - started, 3)})
 
 
-def _build_or_refuse(options: Options, lifecycle: Lifecycle) -> "Runtime | None":
-    from mizzen_runtime.config import ConfigRefused  # noqa: PLC0415 - all that is heavy is imported here, in the thread
+def _build_or_refuse(
+    options: Options, lifecycle: Lifecycle, loop: asyncio.AbstractEventLoop, loop_thread: int
+) -> "Runtime | None":
+    from mizzen_runtime.agent.entrypoint import Host  # noqa: PLC0415 - all that is heavy is imported in the thread
+    from mizzen_runtime.config import ConfigRefused  # noqa: PLC0415 - as above
     from mizzen_runtime.start_failure import report_start_failure  # noqa: PLC0415 - as above
     from mizzen_runtime.wiring import build_runtime  # noqa: PLC0415 - as above
 
+    def give_up(problem: "Problem") -> NoReturn:
+        report_start_failure([problem], options.termination_log)
+        leave_at_once(EXIT_REFUSED)
+
     try:
-        return build_runtime(options, lifecycle)
+        return build_runtime(options, lifecycle, Host(loop, loop_thread, options.own_code_timeout, give_up))
     except ConfigRefused as refused:
-        report_start_failure(refused.problems, options.termination_log, kind=refused.kind)
+        if not lifecycle.draining:
+            report_start_failure(refused.problems, options.termination_log, kind=refused.kind)
         return None

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from mizzen_api.contract import RuntimeConfig, StateReport
 from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
+from mizzen_runtime.agent.entrypoint import Host
 from mizzen_runtime.agent_service import AgentService, InFlight
 from mizzen_runtime.config import DEFAULT_CONFIG, read_config
 from mizzen_runtime.http.asgi import App
@@ -29,15 +30,20 @@ class Runtime:
     """What the management port can tell."""
 
 
-def build_runtime(options: Options, lifecycle: Lifecycle) -> Runtime:
+def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime:
     """Read the configuration and build what it asks for.
+
+    Args:
+        options: What the command line said.
+        lifecycle: Where the process stands.
+        host: Where own code runs at its start.
 
     Raises:
         ConfigRefused: With everything that is wrong.
     """
     config = read_config(options.config or DEFAULT_CONFIG)
     log.identify(namespace=config.namespace, agent=config.name, revision=config.revision)
-    built = build_agent(config)
+    built = build_agent(config, host)
     in_flight = InFlight()
     metrics = AgentMetrics(
         CollectorRegistry(),

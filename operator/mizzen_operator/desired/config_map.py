@@ -41,7 +41,9 @@ def runtime_config(agent: AgentDeployment, revision: str) -> RuntimeConfig:
         name=agent.metadata.name,
         revision=revision,
         agent=_agent(agent),
+        entrypoint=agent.spec.entrypoint,
         models=tuple(_model(index, model) for index, model in enumerate(agent.spec.models or ())),
+        secret_variables=_secret_variables(agent) if agent.spec.entrypoint else None,
     )
 
 
@@ -72,8 +74,16 @@ def size_problem(data: Mapping[str, str]) -> Problem | None:
     )
 
 
-def _agent(agent: AgentDeployment) -> dict[str, Any]:
-    return agent.spec.agent.model_dump(mode="json", exclude_defaults=True)
+def _agent(agent: AgentDeployment) -> dict[str, Any] | None:
+    return agent.spec.agent.model_dump(mode="json", exclude_defaults=True) if agent.spec.agent else None
+
+
+def _secret_variables(agent: AgentDeployment) -> tuple[str, ...] | None:
+    """Name the variables that come from Secrets; None rather than an empty list, which would be rendered."""
+    names = (
+        variable.name for variable in agent.spec.pod.env if variable.value_from and variable.value_from.secret_key_ref
+    )
+    return tuple(names) or None
 
 
 def _model(index: int, endpoint: ModelEndpoint) -> RuntimeModel:

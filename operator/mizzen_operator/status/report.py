@@ -17,9 +17,12 @@ def compute_status(
         before: The status that the resource has.
         now: The time, RFC 3339; it appears where a condition's status changed, nowhere else.
     """
-    model = agent.spec.models[0].model if agent.spec.models else agent.spec.agent.model
     return _observed(situation, before, now).model_copy(
-        update={"model": model, "url": service_url(agent), "selector": owned_selector(agent.metadata.name)}
+        update={
+            "model": agent.spec.first_model,
+            "url": service_url(agent),
+            "selector": owned_selector(agent.metadata.name),
+        }
     )
 
 

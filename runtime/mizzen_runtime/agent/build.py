@@ -1,6 +1,8 @@
 """Builds the agent out of its configuration, or tells everything that stands against it."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_ai import Agent
@@ -8,43 +10,69 @@ from pydantic_ai.capabilities import AbstractCapability, RaiseContentFilterError
 from pydantic_ai.models import Model
 
 from mizzen_api.contract import RuntimeConfig
-from mizzen_runtime.agent.models import build_models, chain, chain_of
+from mizzen_api.problems import Problem
+from mizzen_runtime.agent.chain import chain
+from mizzen_runtime.agent.entrypoint import Host, OwnAgent, load_agent
+from mizzen_runtime.agent.models import build_models, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
+from mizzen_runtime.agent.own_agent import check_own_agent, model_of, output_schema_of
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
 from mizzen_runtime.config import SPEC_FIELD, ConfigRefused, read_keys
+from mizzen_runtime.redaction import Redactor
 
-OutputSchema = dict[str, Any]
-"""A JSON schema as the user wrote it."""
+JsonSchema = dict[str, Any]
+
+TEXT: JsonSchema = {"type": "string"}
+"""Schema of an answer that is a text."""
 
 
 @dataclass(frozen=True)
 class BuiltAgent:
     """An agent that can run, and what callers and operator may know about it."""
 
-    agent: Agent[None, Any]
+    agent: OwnAgent
     model: Model
-    """What to enter for the life of the process. Never the agent: entered, it keeps MCP connections that do not
-    survive a restart of their server."""
+    """What to enter for the life of the process, and to run the agent with. Never enter the agent: it would keep MCP
+    connections that do not survive a restart of their server."""
     models: tuple[str, ...]
     """The chain by name."""
-    description: str | None
-    output_schema: OutputSchema | None
+    description: str | None = None
+    output_schema: JsonSchema = field(default_factory=TEXT.copy)
+    """JSON schema of the answer."""
+    streams_text: bool = True
+    """Whether the answer is plain text, so that pieces of it are worth sending."""
+    run_capabilities: tuple[AbstractCapability[Any], ...] = ()
+    """What each run adds to what the agent has."""
 
 
-def build_agent(config: RuntimeConfig) -> BuiltAgent:
-    """Build the agent.
+def build_agent(config: RuntimeConfig, host: Host) -> BuiltAgent:
+    """Build the agent that the configuration describes, or load the one that it names in own code.
+
+    Args:
+        config: The configuration.
+        host: Where own code runs at its start.
 
     Raises:
-        ConfigRefused: With every problem of keys, models, spec and output schema.
+        ConfigRefused: With every problem of keys and models, and of spec and output schema or of own code.
     """
     keys, problems = read_keys(config)
     models, model_problems = build_models(config, keys)
-    all_built = len(models) == len(chain_of(config))
-    problems += (*model_problems, *check_spec(config.agent, models, all_built=all_built))
+    problems += model_problems
+    if config.agent is not None:
+        return _described_agent(config, config.agent, models, problems)
+    secrets = [os.environ.get(name, "") for name in config.secret_variables or ()]
+    return _own_agent(config, models, problems, host, Redactor([*keys.values(), *secrets]))
+
+
+def _described_agent(
+    config: RuntimeConfig, spec: Mapping[str, Any], models: Sequence[Model], problems: tuple[Problem, ...]
+) -> BuiltAgent:
+    names = _names(config)
+    problems += check_spec(spec, models, all_built=len(models) == len(names))
     capabilities: list[AbstractCapability[None]] = [RaiseContentFilterError()]
-    schema = config.agent.get("output_schema")
+    schema = spec.get("output_schema")
     if isinstance(schema, dict):
         validator, schema_problems = compile_schema(schema)
         problems += schema_problems
@@ -52,20 +80,49 @@ def build_agent(config: RuntimeConfig) -> BuiltAgent:
             capabilities.append(EnforceOutputSchema(validator))
     if problems:
         raise ConfigRefused(problems)
-    model = chain(models)
     try:
-        agent = Agent.from_spec(
-            {"name": config.name, **config.agent, "model": None}, model=model, capabilities=capabilities
-        )
+        agent = Agent.from_spec({"name": config.name, **spec, "model": None}, capabilities=capabilities)
     except Exception as error:  # pydantic-ai refuses in several types, and what remains here is about the schema
         if schema:
             remedy = "keep to properties, items, anyOf and references at these places"
             raise ConfigRefused(refusals_of(error, schema, OUTPUT_SCHEMA_FIELD, remedy)) from error
-        raise ConfigRefused(refusals_of(error, config.agent, SPEC_FIELD, "correct the value")) from error
+        raise ConfigRefused(refusals_of(error, spec, SPEC_FIELD, "correct the value")) from error
     return BuiltAgent(
         agent=agent,
-        model=model,
-        models=tuple(endpoint.model for endpoint in chain_of(config)),
-        description=config.agent.get("description"),
-        output_schema=schema,
+        model=chain(list(zip(names, models, strict=True))),
+        models=names,
+        description=spec.get("description"),
+        output_schema=schema or TEXT,
+        streams_text=schema is None,
     )
+
+
+def _own_agent(
+    config: RuntimeConfig, models: Sequence[Model], problems: tuple[Problem, ...], host: Host, redact: Redactor
+) -> BuiltAgent:
+    try:
+        agent = load_agent(config.entrypoint or "", host, redact)
+    except ConfigRefused as refused:
+        raise ConfigRefused([*problems, *refused.problems]) from refused
+    schema, schema_problems = output_schema_of(agent)
+    problems += (*check_own_agent(agent), *schema_problems)
+    names = _names(config)
+    if not names:
+        found, model_problems = model_of(agent)
+        problems += model_problems
+        names, models = ((found[0],), (found[1],)) if found else ((), ())
+    if problems:
+        raise ConfigRefused(problems)
+    return BuiltAgent(
+        agent=agent,
+        model=chain(list(zip(names, models, strict=True))),
+        models=names,
+        description=agent.description,
+        output_schema=schema,
+        streams_text=agent.output_type is str,
+        run_capabilities=(RaiseContentFilterError(),),
+    )
+
+
+def _names(config: RuntimeConfig) -> tuple[str, ...]:
+    return tuple(endpoint.model for endpoint in chain_of(config))

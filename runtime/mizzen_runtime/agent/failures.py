@@ -1,6 +1,9 @@
-"""What an exception of a run means for the caller. The only place that knows pydantic-ai's exceptions."""
+"""What an exception of a run means, for its caller and for the chain. The only place that knows pydantic-ai's.
 
-from collections.abc import Iterable, Iterator
+Its table is in `docs/models.md`, where a test reads it.
+"""
+
+from collections.abc import Iterator, Mapping
 
 from pydantic_ai.exceptions import (
     ContentFilterError,
@@ -61,6 +64,21 @@ _MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
 )
 """The first one that fits counts: an exception comes before its base classes."""
 
+FALLS_OVER = frozenset(
+    {Outcome.MODEL_UNAVAILABLE, Outcome.MODEL_REJECTED, Outcome.MODEL_MISBEHAVED, Outcome.INVALID_INPUT}
+)
+"""Outcomes of an attempt after which the next model of the chain is asked.
+
+Another model may be up, may know the key, may speak properly, may read a longer input. A refusal is an answer: who
+asks one model after another until one complies goes round the policy of the first. A fault of own code would be the
+same with every model.
+"""
+
+
+def falls_over(error: Exception) -> bool:
+    """Tell whether the next model of the chain is asked after an attempt that failed with `error`."""
+    return failure_of(error).outcome in FALLS_OVER
+
 
 def failure_of(error: Exception) -> RunError:
     """Translate what a run raised; what is not the model's doing is the agent's own failure."""
@@ -89,17 +107,9 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
             yield error
 
 
-def facts_of(error: BaseException) -> dict[str, object]:
-    """Give what may be logged of a model's failure: status and codes, never its text, which may hold content."""
-    errors: Iterable[BaseException] = _leaves(error) if isinstance(error, FallbackExceptionGroup) else (error,)
-    facts = [
-        {
-            "model": each.model_name,
-            "kind": type(each).__name__,
-            "status": getattr(each, "status_code", None),
-            "code": each.provider_error_code,
-        }
-        for each in errors
-        if isinstance(each, ModelAPIError)
-    ]
-    return {"models": facts} if facts else {}
+def facts_of(error: BaseException) -> Mapping[str, object]:
+    """Give what may be logged of a model's failure: type, status and code, never its text, which may hold content."""
+    if not isinstance(error, ModelAPIError):
+        return {}
+    status = getattr(error, "status_code", None)
+    return {"kind": type(error).__name__, "status": status, "code": error.provider_error_code}

@@ -2,14 +2,13 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import metadata
 from typing import Any
 
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import KnownModelName, Model, infer_model
-from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_ai.settings import ModelSettings
@@ -26,10 +25,10 @@ _EXTRA_IN_ERROR = re.compile(r"pydantic-ai-slim\[([a-z0-9-]+)\]")
 
 
 def chain_of(config: RuntimeConfig) -> tuple[RuntimeModel, ...]:
-    """Give the models in order of preference, wherever the configuration names them."""
+    """Give the models in order of preference, wherever the configuration names them; none where own code does."""
     if config.models:
         return config.models
-    model = config.agent.get("model")
+    model = (config.agent or {}).get("model")
     return (RuntimeModel(model=model),) if isinstance(model, str) else ()
 
 
@@ -54,22 +53,18 @@ def build_models(config: RuntimeConfig, keys: Mapping[int, str]) -> tuple[tuple[
             models.append(_build(endpoint, keys.get(index), field))
         except _ModelProblem as found:
             problems.append(found.problem)
+    return tuple(models), (*problems, *_source_problems(config))
+
+
+def _source_problems(config: RuntimeConfig) -> Iterator[Problem]:
+    if config.agent is None:
+        return
     if config.models and config.agent.get("model") is not None:
-        problems.append(
-            Problem(
-                field="spec.agent.model", message="is not used beside spec.models", remedy="name it in one of the two"
-            )
-        )
+        remedy = "name it in one of the two"
+        yield Problem(field="spec.agent.model", message="is not used beside spec.models", remedy=remedy)
     if not chain_of(config):
-        problems.append(
-            Problem(field="spec.models", message="no model is named", remedy="name one here or in spec.agent.model")
-        )
-    return tuple(models), tuple(problems)
-
-
-def chain(models: tuple[Model, ...]) -> Model:
-    """Give one model that asks `models` in order, the next one when one fails as pydantic-ai's `ModelAPIError`."""
-    return models[0] if len(models) == 1 else FallbackModel(*models)
+        remedy = "name one here or in spec.agent.model"
+        yield Problem(field="spec.models", message="no model is named", remedy=remedy)
 
 
 class _ModelProblem(Exception):  # noqa: N818 - it carries a problem out of a nested call

@@ -31,4 +31,5 @@ def problem_of(error: RunError, request_id: str) -> ProblemDetails:
         detail=error.detail,
         request_id=request_id,
         headers=headers,
+        members=error.attempts,
     )

@@ -27,6 +27,8 @@ class ProblemDetails:
     """The request that it is about."""
     errors: Iterable[Mapping[str, str]] = ()
     """What is wrong in the request, each with field, message and remedy."""
+    members: Mapping[str, object] = field(default_factory=dict)
+    """What else this kind of problem tells, by name."""
     headers: Headers = field(default_factory=list)
     """What goes into the response's headers."""
 
@@ -42,6 +44,7 @@ class ProblemDetails:
             members["request_id"] = self.request_id
         if errors := [dict(error) for error in self.errors]:
             members["errors"] = errors
+        members |= self.members
         return json.dumps(members, ensure_ascii=False).encode()
 
     async def send(self, send: Send) -> None:

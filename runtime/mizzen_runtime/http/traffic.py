@@ -52,7 +52,7 @@ class TrafficSettings:
 
 def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings) -> App:
     """Compose the application of the traffic port."""
-    card = to_json(settings.agent_card)
+    card = to_json(settings.agent_card, inf_nan_mode="null")
 
     async def describe(_request: Request) -> Response:
         return Response(card, media_type="application/json")
@@ -68,16 +68,14 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
     return RequestFrame(app, lifecycle)
 
 
-def agent_card(
-    *, name: str, description: str | None, revision: str, output_schema: dict[str, Any] | None
-) -> dict[str, Any]:
+def agent_card(*, name: str, description: str | None, revision: str, output_schema: dict[str, Any]) -> dict[str, Any]:
     """Give what `GET /v1/agent` answers: who the agent is, and the shapes of its input and output."""
     return {
         "name": name,
         "description": description,
         "revision": revision,
         "input_schema": RunBody.model_json_schema()["properties"]["input"] | {"title": "Input"},
-        "output_schema": output_schema or {"type": "string"},
+        "output_schema": output_schema,
     }
 
 
@@ -188,7 +186,9 @@ class RunEndpoint:
                 "revision": self._settings.revision,
                 "usage": result.usage,  # to_json writes a dataclass as an object
                 "timing": {"total_seconds": round(result.seconds, 6)},
-            }
+                **result.attempts,
+            },
+            inf_nan_mode="null",  # as pydantic writes them in a model's field
         )
 
 

@@ -152,6 +152,12 @@ def fails(status: int, message: str = "SECRET-TEXT of the provider", **headers: 
     return lambda exchange: exchange.send(status, content, **headers)
 
 
+def exceeds_the_context_window(exchange: Exchange) -> None:
+    """Refuse an input for its length, as OpenAI and vLLM do."""
+    error = {"message": "SECRET-TEXT", "type": "invalid_request_error", "code": "context_length_exceeded"}
+    exchange.send(400, json.dumps({"error": error}).encode())
+
+
 def talks_garbage(exchange: Exchange) -> None:
     """Answer with what is no JSON."""
     exchange.send(200, b"<html>SECRET-TEXT</html>")

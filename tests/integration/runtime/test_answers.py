@@ -22,11 +22,14 @@ def test_a_text_is_answered_with_its_usage_revision_and_time(start: Start, model
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.json["timing"]["total_seconds"] > 0
+    (attempt,) = answer.json["attempts"]
+    assert 0 < attempt["seconds"] < answer.json["timing"]["total_seconds"]
     assert {key: value for key, value in answer.json.items() if key != "timing"} == {
         "id": answer.headers["x-request-id"],
         "output": "Good morning",
         "revision": "a1b2c3d4e5",
         "usage": {"requests": 1, "input_tokens": 11, "output_tokens": 7},
+        "attempts": [{"model": "vllm:scripted", "outcome": "ok", "seconds": attempt["seconds"]}],
     }
     assert [message["content"] for message in model_server.requests[0]["messages"]] == ["Be kind", "Hello"]
 
@@ -88,6 +91,7 @@ def test_a_text_streams_in_pieces_that_make_up_the_result(start: Start, model_se
     assert "".join(event.data["text"] for event in events[:-1]) == events[-1].data["output"] == "Once upon a time "
     assert events[-1].data["usage"] == {"requests": 1, "input_tokens": 11, "output_tokens": 7}
     assert events[-1].data["id"] == answer.headers["x-request-id"]
+    assert [attempt["outcome"] for attempt in events[-1].data["attempts"]] == ["ok"]
 
 
 def test_a_structured_answer_streams_as_its_result_alone(start: Start, model_server: ModelServer) -> None:

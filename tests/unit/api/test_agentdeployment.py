@@ -49,8 +49,45 @@ def test_a_full_model_endpoint_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    "entrypoint", ["acme:triage", "acme_triage.agents:triage", "a.b.c:Agents.make_triage", "_a:_b"]
+)
+@pytest.mark.parametrize("models", [None, [{"model": "vllm:qwen3"}]])
+def test_own_code_is_named_by_module_and_object_with_and_without_models(entrypoint: str, models: object) -> None:
+    agent = AgentDeployment.model_validate(resource(agent=None, entrypoint=entrypoint, models=models))
+    assert (agent.spec.entrypoint, agent.spec.agent) == (entrypoint, None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "model"),
+    [
+        ({"models": [{"model": "vllm:qwen3"}, {"model": "test"}]}, "vllm:qwen3"),
+        ({"agent": {"model": "openai:gpt-5"}, "models": None}, "openai:gpt-5"),
+        ({"agent": None, "entrypoint": "acme:triage"}, "vllm:qwen3"),
+        ({"agent": None, "entrypoint": "acme:triage", "models": None}, None),
+    ],
+)
+def test_the_first_model_is_known_unless_own_code_names_it(spec: dict[str, Any], model: str | None) -> None:
+    assert AgentDeployment.model_validate(resource(**spec)).spec.first_model == model
+
+
+def test_two_wrong_sources_are_told_together() -> None:
+    told = refusal(resource(entrypoint="acme:triage", models=None))
+    assert "spec.agent or as own code in spec.entrypoint" in told
+    assert "spec.agent.model or in spec.models" in told
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"entrypoint": "acme:triage"}, "spec: give the agent either in spec.agent or as own code in spec.entrypoint"),
+        ({"agent": None}, "spec: give the agent either in spec.agent or as own code in spec.entrypoint, exactly one"),
+        *(
+            (
+                {"agent": None, "entrypoint": wrong},
+                "spec.entrypoint: write it as package.module:name, such as acme_triage.agents:triage",
+            )
+            for wrong in ("acme", "acme:", ":triage", "acme/agents:triage", "acme:tri-age", "acme:a:b", "1a:b", "a: b")
+        ),
         ({"replica": 2}, "spec.replica: unknown field; remove it, or correct its spelling"),
         ({"agent": {"instuctions": "x"}}, "spec.agent.instuctions: unknown field; remove it, or correct its spelling"),
         (

@@ -84,5 +84,11 @@ def golden_agents() -> dict[str, AgentDeployment]:
     return {
         "minimal": agent(),
         "agent-names-its-model": agent(agent={"model": "openai:gpt-5", "instructions": "Be brief."}, models=None),
+        "own-code": agent(
+            agent=None,
+            entrypoint="acme_triage.agents:triage",
+            models=None,
+            pod={"image": EVERY_POD_FIELD["image"], "env": EVERY_POD_FIELD["env"]},
+        ),
         "full": agent("triage", **FULL_SPEC),
     }

@@ -67,9 +67,27 @@ def test_the_configuration_is_what_the_runtime_reads_back() -> None:
     desired = desired_for(golden_agents()["full"])
     config = RuntimeConfig.model_validate_json(only(desired, "ConfigMap")["data"][CONFIG_FILE])
     assert config.revision == desired.revision.name
+    assert config.agent is not None
     assert config.agent["instructions"] == ["Triage the ticket.", "Answer in English."]
     assert [model.model for model in config.models] == ["vllm:qwen3-32b", "test", "openai:gpt-5"]
     assert config.models[0].request_timeout_seconds == 90
+
+
+def test_own_code_is_rendered_with_the_names_of_the_variables_that_come_from_secrets() -> None:
+    config = json.loads(only(desired_for(golden_agents()["own-code"]), "ConfigMap")["data"][CONFIG_FILE])
+    assert config["entrypoint"] == "acme_triage.agents:triage"
+    assert config["secretVariables"] == ["TOKEN"]
+    assert "agent" not in config
+
+
+def test_the_configuration_of_an_agent_without_own_code_has_no_field_of_own_codes() -> None:
+    rendered = json.loads(only(desired_for(golden_agents()["full"]), "ConfigMap")["data"][CONFIG_FILE])
+    assert not {"entrypoint", "secretVariables"} & rendered.keys()
+
+
+def test_own_code_without_secrets_names_none() -> None:
+    desired = desired_of(agent=None, entrypoint="acme:agent", pod={"env": [{"name": "A", "value": "1"}]})
+    assert "secretVariables" not in json.loads(only(desired, "ConfigMap")["data"][CONFIG_FILE])
 
 
 def test_a_null_inside_a_schema_reaches_the_runtime() -> None:

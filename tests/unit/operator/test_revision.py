@@ -40,10 +40,15 @@ def test_a_default_that_is_written_out_makes_no_revision() -> None:
         {"models": FULL_SPEC["models"][:2]},
         {"models": list(reversed(FULL_SPEC["models"]))},
         {"models": [{**FULL_SPEC["models"][0], "baseUrl": "http://other/v1"}, *FULL_SPEC["models"][1:]]},
+        {"agent": None, "entrypoint": "acme_triage.agents:triage"},
     ],
 )
 def test_whatever_reaches_the_model_makes_a_revision(changed: dict[str, Any]) -> None:
     assert revision(**changed) != revision()
+
+
+def test_another_entrypoint_makes_a_revision() -> None:
+    assert revision(agent=None, entrypoint="acme:triage") != revision(agent=None, entrypoint="acme:other")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 
 from mizzen_runtime.agent.build import BuiltAgent
+from mizzen_runtime.agent.chain import chain
 from mizzen_runtime.agent_service import AgentService, InFlight, RunRequest, RunResult, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.metrics import AgentMetrics
@@ -35,7 +36,7 @@ class Harness:
         metrics = AgentMetrics(
             self.registry, namespace="support", agent="triage", revision="r1", in_flight=lambda: self.in_flight.count
         )
-        built = BuiltAgent(self.agent, model, ("test",), None, None)
+        built = BuiltAgent(self.agent, chain([("test", model)]), ("test",))
         self.service = AgentService(built, metrics, self.in_flight, timeout=timeout)
 
     def value(self, name: str, **labels: str) -> float | None:

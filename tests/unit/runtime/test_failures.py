@@ -77,7 +77,6 @@ def test_a_chain_that_failed_is_worth_another_try_when_one_of_its_models_is() ->
     failure = failure_of(group)
 
     assert (failure.outcome, failure.retry_after) == (Outcome.MODEL_UNAVAILABLE, 2)
-    assert [fact["model"] for fact in facts_of(group)["models"]] == ["a", "b", "c"]  # type: ignore[attr-defined]
 
 
 def test_a_chain_that_was_turned_down_throughout_is_not_worth_another_try() -> None:
@@ -89,5 +88,5 @@ def test_a_chain_that_was_turned_down_throughout_is_not_worth_another_try() -> N
 def test_the_log_gets_codes_and_no_text() -> None:
     facts = facts_of(ModelServerError("m", "secret", body={"secret": 1}, provider_error_code="overloaded"))
 
-    assert facts == {"models": [{"model": "m", "kind": "ModelServerError", "status": None, "code": "overloaded"}]}
+    assert facts == {"kind": "ModelServerError", "status": None, "code": "overloaded"}
     assert facts_of(ValueError("secret")) == {}

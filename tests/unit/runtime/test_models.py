@@ -1,14 +1,13 @@
 import pytest
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model
-from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from mizzen_api.contract import RuntimeConfig, RuntimeModel, SecretSource
 from mizzen_api.problems import Problem
 from mizzen_runtime.agent import models
-from mizzen_runtime.agent.models import build_models, chain, chain_of
+from mizzen_runtime.agent.models import build_models, chain_of
 
 
 def config_of(*models: RuntimeModel, **agent: object) -> RuntimeConfig:
@@ -66,17 +65,6 @@ def test_every_common_provider_takes_an_address_and_a_key(name: str) -> None:
     assert model.model_name == name.partition(":")[2]
 
 
-def test_several_models_become_a_chain_in_their_order() -> None:
-    model = chain(built(VLLM, RuntimeModel(model="test")))
-
-    assert isinstance(model, FallbackModel)
-    assert [each.model_name for each in model.models] == ["qwen3", "test"]
-
-
-def test_one_model_needs_no_chain() -> None:
-    assert isinstance(chain(built(RuntimeModel(model="test"))), TestModel)
-
-
 def test_the_test_model_calls_no_tools_with_made_up_arguments() -> None:
     (model,) = built(RuntimeModel(model="test"))
 
@@ -92,6 +80,13 @@ def test_a_model_in_the_agent_beside_the_chain_is_not_ignored() -> None:
     _, (problem,) = build_models(config_of(RuntimeModel(model="test"), model="test"), {})
 
     assert str(problem) == "spec.agent.model: is not used beside spec.models; name it in one of the two"
+
+
+def test_own_code_may_name_its_model_itself() -> None:
+    config = RuntimeConfig(namespace="support", name="triage", revision="r1", entrypoint="acme:triage", models=())
+
+    assert chain_of(config) == ()
+    assert build_models(config, {}) == ((), ())
 
 
 def test_no_model_at_all_is_told() -> None:

@@ -1,0 +1,76 @@
+"""Checks an agent that own code made: what the runtime cannot serve is told at the start, not to the first caller."""
+
+from collections.abc import Iterator, Sequence
+from types import NoneType
+from typing import Any, get_args
+
+from pydantic_ai import DeferredToolRequests, PendingModelResponse
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.models import Model, infer_model
+
+from mizzen_api.problems import Problem
+from mizzen_runtime.agent.entrypoint import OwnAgent
+from mizzen_runtime.agent.models import extra_named_in, remedy_for_missing
+from mizzen_runtime.agent.start_watch import FIELD
+
+_NO_DEPENDENCIES = (object, NoneType)
+"""What `deps_type` is of an agent that asks for none."""
+_UNFINISHED = (DeferredToolRequests, PendingModelResponse)
+"""Outputs that are no answers: a caller would have to come back with what they ask for."""
+
+
+def check_own_agent(agent: OwnAgent) -> Iterator[Problem]:
+    """Find what the runtime cannot give to an agent, apart from its model and its output's schema."""
+    if agent.deps_type not in _NO_DEPENDENCIES:
+        yield _problem(
+            f"the agent wants dependencies of type {agent.deps_type.__qualname__}, and the runtime has none to give",
+            "let a factory make them and the tools refer to them, and leave deps_type out",
+        )
+    for output in _outputs_of(agent.output_type):
+        if output in _UNFINISHED:
+            yield _problem(
+                f"its output may be {output.__name__}, and there is nobody yet to continue such a run",
+                "take it out of output_type, and let no tool wait for an approval or a call outside",
+            )
+
+
+def output_schema_of(agent: OwnAgent) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """Give the JSON schema of an agent's output; or an empty one, and why there is none."""
+    try:
+        return agent.output_json_schema(), ()
+    except Exception as error:  # noqa: BLE001 - pydantic and own types refuse in whatever way they like
+        message = f"its output has no JSON schema: {type(error).__name__}"
+        remedy = "let the agent answer with types that pydantic can write as JSON"
+        return {}, (_problem(message, remedy),)
+
+
+def model_of(agent: OwnAgent) -> tuple[tuple[str, Model] | None, tuple[Problem, ...]]:
+    """Give the model that an agent has itself, with its name; or None, and why it cannot be had."""
+    model = agent.model
+    if isinstance(model, Model):
+        return (model.model_id, model), ()
+    if model is None:
+        return None, (_problem("the agent has no model", "give it one in the code, or name the chain in spec.models"),)
+    try:
+        return (str(model), infer_model(model)), ()
+    except ImportError as error:
+        extra = extra_named_in(error) or str(model).partition(":")[0]
+        return None, (_problem(f"its model {model!r} needs what this image lacks", remedy_for_missing(extra)),)
+    except UserError as error:
+        remedy = "correct its name, give what it needs in spec.pod.env, or name the chain in spec.models"
+        return None, (_problem(f"its model cannot be had: {error.message}", remedy),)
+
+
+def _outputs_of(output_type: object) -> Iterator[Any]:
+    """Give the outputs that an output type allows, where it lists several or unites them."""
+    if isinstance(output_type, Sequence) and not isinstance(output_type, str):
+        for each in output_type:
+            yield from _outputs_of(each)
+    elif members := get_args(output_type):
+        yield from members
+    else:
+        yield output_type
+
+
+def _problem(message: str, remedy: str) -> Problem:
+    return Problem(field=FIELD, message=message, remedy=remedy)

@@ -1,0 +1,68 @@
+"""Ends a start that own code holds up. Python cannot interrupt an import, nor an event loop that code blocks."""
+
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import NoReturn, Self
+
+from mizzen_api.problems import Problem
+from mizzen_runtime.agent.places import place_of_awaiting, place_of_thread, stacks
+
+log = logging.getLogger("mizzen.start")
+
+FIELD = "spec.entrypoint"
+
+
+class StartWatch:
+    """Watches what is inside, from a thread of its own."""
+
+    def __init__(self, seconds: float, package: str, give_up: Callable[[Problem], NoReturn]) -> None:
+        """Prepare to watch.
+
+        Args:
+            seconds: How long it may take in all.
+            package: Top-level package of the own code.
+            give_up: Ends the process; called from the watching thread.
+        """
+        self._seconds = seconds
+        self._package = package
+        self._give_up = give_up
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+        self._thread = 0
+        self.doing = ""
+        """What is being done, such as `importing acme.agents`."""
+        self.awaited: tuple[object, int] | None = None
+        """The coroutine that is waited for, and the thread of its event loop."""
+
+    def __enter__(self) -> Self:
+        """Start the clock."""
+        self._thread = threading.get_ident()
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self._timer.cancel()
+
+    def _expire(self) -> None:
+        log.error("own code holds up the start; where every thread is:", extra={"stacks": stacks()})
+        place = self._place()
+        self._give_up(
+            Problem(
+                field=FIELD,
+                message=f"{self.doing} takes longer than {self._seconds:g} s{f'; it is at {place}' if place else ''}",
+                remedy="do nothing at import and in a factory that may hang, or give it a time limit of its own",
+            )
+        )
+
+    def _place(self) -> str | None:
+        if self.awaited is None:
+            return place_of_thread(self._thread, self._package)
+        awaiting, loop_thread = self.awaited
+        if getattr(awaiting, "cr_running", False):  # it blocks the event loop
+            return place_of_thread(loop_thread, self._package)
+        return place_of_awaiting(awaiting, self._package)

@@ -1,0 +1,57 @@
+"""How the process ends: with its exit code, and in time, whatever threads own code has left behind."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+EXIT_REFUSED = 78
+"""`EX_CONFIG` of sysexits.h: a restart does not help, somebody must act."""
+EXIT_FAILED = 70
+"""`EX_SOFTWARE`: a fault of the runtime itself or of a library."""
+EXIT_SECONDS = 1.0
+"""What threads that are no daemons, and functions registered with atexit, have for ending after all else has."""
+
+logger = logging.getLogger("mizzen.server")
+
+Result = TypeVar("Result")
+
+
+def leave(code: int) -> NoReturn:
+    """End the process as Python does, and if that takes longer than `EXIT_SECONDS`, without waiting any more."""
+    bound = threading.Timer(EXIT_SECONDS, _leave_behind, [code])
+    bound.daemon = True
+    bound.start()
+    sys.exit(code)
+
+
+def _leave_behind(code: int) -> None:
+    threads = [thread.name for thread in threading.enumerate() if not thread.daemon and thread.is_alive()]
+    logger.warning("the process ends without waiting for its threads", extra={"threads": threads})
+    leave_at_once(code)
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End the process from whatever thread, whatever the others do."""
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    os._exit(code)
+
+
+def in_abandonable_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
+    """Run `work` in a thread that does not keep the process from ending, unlike those of `asyncio.to_thread`."""
+    outcome: concurrent.futures.Future[Result] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it goes to who waits for the outcome
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="build", daemon=True).start()
+    return asyncio.wrap_future(outcome)
