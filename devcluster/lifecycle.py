@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from devcluster import cgroups, claims, images, network, pki, readiness, records
+from devcluster import cgroups, claims, images, kernel, network, pki, readiness, records
 from devcluster.build import require_binaries
 from devcluster.components import DEFAULT_SYNC_FREQUENCY, configuration
 from devcluster.errors import DevClusterError
@@ -74,6 +74,7 @@ def _prepare(paths: ClusterPaths, old: Spec | None, sync_frequency: str | None, 
     """Make all that the node's processes read."""
     require_binaries()
     find_programs()
+    kernel.raise_inotify_limit(report)
     with step(report, "keys, certificates and configuration"):
         for folder in (paths.state, paths.config, paths.config / "cni", paths.data, paths.logs, paths.pod_logs):
             folder.mkdir(parents=True, exist_ok=True)
