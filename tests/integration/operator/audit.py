@@ -22,18 +22,17 @@ class AuditLog:
         """Look at what comes from now on."""
         return cls(path, path.stat().st_size)
 
-    def requests(self, namespace: str) -> list[dict[str, Any]]:
-        """Give the operator's requests about a namespace that the API server has answered."""
+    def everybodys(self, namespace: str) -> list[dict[str, Any]]:
+        """Give all requests about a namespace that the API server has answered."""
         with self.path.open("rb") as file:
             file.seek(self.start)
             lines = file.read().decode().splitlines()
         events = [json.loads(line) for line in lines if line.endswith("}")]
-        return [
-            event
-            for event in events
-            if event.get("userAgent", "").startswith(f"{USER_AGENT} (")
-            and (event.get("objectRef") or {}).get("namespace") == namespace
-        ]
+        return [event for event in events if (event.get("objectRef") or {}).get("namespace") == namespace]
+
+    def requests(self, namespace: str) -> list[dict[str, Any]]:
+        """Give the operator's requests about a namespace that the API server has answered."""
+        return [event for event in self.everybodys(namespace) if is_operators(event)]
 
     def writes(self, namespace: str) -> list[str]:
         """Give the operator's writes in a namespace as `verb resource/name`."""
@@ -42,6 +41,11 @@ class AuditLog:
             for event in self.requests(namespace)
             if event["verb"] in WRITES
         ]
+
+
+def is_operators(event: dict[str, Any]) -> bool:
+    """Tell whether the operator made a request."""
+    return str(event.get("userAgent", "")).startswith(f"{USER_AGENT} (")
 
 
 def resource(event: dict[str, Any]) -> str:

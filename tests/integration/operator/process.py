@@ -112,3 +112,8 @@ class OperatorProcess:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         return self.exit_status()
+
+    def kill(self) -> None:
+        """End the process at once, as a node that loses its power does."""
+        self._process.kill()
+        self.exit_status()
