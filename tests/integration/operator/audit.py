@@ -22,16 +22,16 @@ class AuditLog:
         """Look at what comes from now on."""
         return cls(path, path.stat().st_size)
 
-    def requests(self, namespace: str) -> list[dict[str, Any]]:
-        """Give the operator's requests about a namespace that the API server has answered."""
+    def requests(self, *namespaces: str) -> list[dict[str, Any]]:
+        """Give the operator's requests about these namespaces that the API server has answered."""
         with self.path.open("rb") as file:
             file.seek(self.start)
             lines = file.read().decode().splitlines()
-        events = [json.loads(line) for line in lines if line.endswith("}")]
+        events = [json.loads(line) for line in lines if USER_AGENT in line and line.endswith("}")]
         return [
             event
             for event in events
-            if event.get("userAgent") == USER_AGENT and (event.get("objectRef") or {}).get("namespace") == namespace
+            if event.get("userAgent") == USER_AGENT and (event.get("objectRef") or {}).get("namespace") in namespaces
         ]
 
     def writes(self, namespace: str) -> list[str]:
