@@ -232,6 +232,10 @@ def _kubelet_configuration(node: Node) -> dict[str, object]:
         "podLogsDir": str(node.paths.pod_logs),
         "volumePluginDir": str(node.paths.data / "volume-plugins"),
         "maxPods": 250,
+        # One by one, an image from a registry that does not answer would keep every other pod waiting for minutes.
+        "serializeImagePulls": False,
+        # Who writes more to a disk than it may is put out after this time, and not within a minute.
+        "volumeStatsAggPeriod": "10s",
         "syncFrequency": node.sync_frequency,
         # A node that was Ready before its restart would say so again after 10 s only.
         "nodeStatusUpdateFrequency": "1s",

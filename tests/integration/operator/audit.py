@@ -22,17 +22,17 @@ class AuditLog:
         """Look at what comes from now on."""
         return cls(path, path.stat().st_size)
 
-    def everybodys(self, namespace: str) -> list[dict[str, Any]]:
-        """Give all requests about a namespace that the API server has answered."""
+    def everybodys(self, *namespaces: str) -> list[dict[str, Any]]:
+        """Give all requests about these namespaces that the API server has answered."""
         with self.path.open("rb") as file:
             file.seek(self.start)
             lines = file.read().decode().splitlines()
         events = [json.loads(line) for line in lines if line.endswith("}")]
-        return [event for event in events if (event.get("objectRef") or {}).get("namespace") == namespace]
+        return [event for event in events if (event.get("objectRef") or {}).get("namespace") in namespaces]
 
-    def requests(self, namespace: str) -> list[dict[str, Any]]:
-        """Give the operator's requests about a namespace that the API server has answered."""
-        return [event for event in self.everybodys(namespace) if is_operators(event)]
+    def requests(self, *namespaces: str) -> list[dict[str, Any]]:
+        """Give the operator's requests about these namespaces that the API server has answered."""
+        return [event for event in self.everybodys(*namespaces) if is_operators(event)]
 
     def writes(self, namespace: str) -> list[str]:
         """Give the operator's writes in a namespace as `verb resource/name`."""

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from devcluster import DevCluster
 from devcluster.api import ApiClient
+from devcluster.images import compile_static, write_scratch_image
 from mizzen_api.crd import custom_resource_definition
 from tests.conftest import running_cluster
 from tests.integration.operator.audit import AuditLog
 from tests.integration.operator.process import RUNTIME_IMAGE, OperatorProcess
+from tests.integration.operator.states import FOREIGN, NO_ENTRYPOINT, STAND_IN
 from tests.support.namespace import Namespace
 
 
@@ -34,6 +37,22 @@ def cluster() -> Iterator[DevCluster]:
     with running_cluster("operator") as cluster:
         install_crd(cluster)
         yield cluster
+
+
+@pytest.fixture(scope="package")
+def stand_in(cluster: DevCluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image that stands where an agent's does, loaded together with two that cannot run."""
+    folder = tmp_path_factory.mktemp("stand-in")
+    program = compile_static(Path(__file__).parent / "stand_in" / "agent.c", folder / "agent")
+    text = folder / "text"
+    text.write_text("no program of any platform\n")
+    for name, file, entrypoint in (
+        (STAND_IN, program, "/agent"),
+        (NO_ENTRYPOINT, program, "/python"),
+        (FOREIGN, text, "/agent"),
+    ):
+        cluster.load(str(write_scratch_image(name, {"agent": file}, [entrypoint], folder / "image.tar")))
+    return STAND_IN
 
 
 @pytest.fixture
