@@ -102,7 +102,7 @@ def configure(stream: TextIO = sys.stderr) -> None:
 
 
 _KEPT = ("mizzen", "uvicorn", "asyncio", "py")
-"""Top names of the loggers that own code must not silence: `dictConfig` does so to all that it does not name."""
+"""Top names of the loggers that own code must not silence, as `dictConfig` does with all that it does not name."""
 
 
 def restore(own: str) -> None:
@@ -111,9 +111,12 @@ def restore(own: str) -> None:
     Args:
         own: Top-level package of the own code. What it logs is kept from INFO on, unless it has set a level itself.
     """
+    logging.disable(logging.NOTSET)
     for name, known in logging.getLogger().manager.loggerDict.items():
         if isinstance(known, logging.Logger) and name.partition(".")[0] in _KEPT:
             known.disabled = False
+            known.propagate = True
+            known.handlers.clear()
     configure()
     hook()
     logger = logging.getLogger(own)

@@ -104,7 +104,7 @@ def _own_agent(
         agent = load_agent(config.entrypoint or "", host, redact)
     except ConfigRefused as refused:
         raise ConfigRefused([*problems, *refused.problems]) from refused
-    schema, schema_problems = output_schema_of(agent)
+    schema, schema_problems = output_schema_of(agent, redact)
     problems += (*check_own_agent(agent), *schema_problems)
     names = _names(config)
     if not names:

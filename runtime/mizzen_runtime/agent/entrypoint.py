@@ -86,7 +86,7 @@ class _Loading:
         made = self._call(factory)
         if isinstance(made, AbstractAgent):
             return made
-        raise _refused(f"the function {self._entrypoint} gives a {_type_name(made)}, which is no agent", _EXPECTED)
+        raise _refused(f"{self._entrypoint} gives a value of type {_type_name(made)}, which is no agent", _EXPECTED)
 
     @property
     def _entrypoint(self) -> str:
@@ -107,27 +107,28 @@ class _Loading:
 
     def _find(self, module: ModuleType) -> object:
         found: object = module
+        owner = self._module_name
         for part in self._name.split("."):
             try:
                 found = getattr(found, part)
             except AttributeError as error:
-                owner = self._module_name if found is module else f"{self._module_name}:{_type_name(found)}"
                 close = get_close_matches(part, dir(found), n=1)
                 remedy = f"did you mean {close[0]!r}?" if close else _EXPECTED
                 raise _refused(f"{owner} has no {part!r}", remedy) from error
             except BaseException as error:
                 raise self._failed(error) from error
+            owner += f"{':' if owner == self._module_name else '.'}{part}"
         return found
 
     def _factory(self, found: object) -> Callable[[], object]:
         if isinstance(found, type) and not issubclass(found, AbstractAgent):
             raise _refused(f"{self._entrypoint} is the class {found.__qualname__}, which is no agent", _EXPECTED)
         if not callable(found):
-            raise _refused(f"{self._entrypoint} is a {_type_name(found)}, which is no agent", _EXPECTED)
+            raise _refused(f"{self._entrypoint} is of type {_type_name(found)}, which is no agent", _EXPECTED)
         required = _required_parameters(found)
         if required:
             raise _refused(
-                f"the function {self._entrypoint} needs {', '.join(required)}, and nothing gives it that",
+                f"{self._entrypoint} needs {', '.join(required)}, and nothing gives it that",
                 "give each parameter a default, or let the function make what it needs itself",
             )
         return found

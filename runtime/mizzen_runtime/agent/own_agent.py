@@ -12,6 +12,7 @@ from mizzen_api.problems import Problem
 from mizzen_runtime.agent.entrypoint import OwnAgent
 from mizzen_runtime.agent.models import extra_named_in, remedy_for_missing
 from mizzen_runtime.agent.start_watch import FIELD
+from mizzen_runtime.redaction import Redactor
 
 _NO_DEPENDENCIES = (object, NoneType)
 """What `deps_type` is of an agent that asks for none."""
@@ -34,14 +35,14 @@ def check_own_agent(agent: OwnAgent) -> Iterator[Problem]:
             )
 
 
-def output_schema_of(agent: OwnAgent) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+def output_schema_of(agent: OwnAgent, redact: Redactor) -> tuple[dict[str, Any], tuple[Problem, ...]]:
     """Give the JSON schema of an agent's output; or an empty one, and why there is none."""
     try:
         return agent.output_json_schema(), ()
     except Exception as error:  # noqa: BLE001 - pydantic and own types refuse in whatever way they like
-        message = f"its output has no JSON schema: {type(error).__name__}"
+        said = redact(str(error).partition("\n")[0])
         remedy = "let the agent answer with types that pydantic can write as JSON"
-        return {}, (_problem(message, remedy),)
+        return {}, (_problem(f"its output has no JSON schema: {said}", remedy),)
 
 
 def model_of(agent: OwnAgent) -> tuple[tuple[str, Model] | None, tuple[Problem, ...]]:

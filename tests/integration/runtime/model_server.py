@@ -97,7 +97,16 @@ def fills_in(arguments: Body) -> Behaviour:
     """Answer with a structured output, as a call of the tool that was offered for it."""
 
     def behave(exchange: Exchange) -> None:
-        name = exchange.body["tools"][0]["function"]["name"]
+        offered = [tool["function"]["name"] for tool in exchange.body["tools"]]
+        calls(next(name for name in offered if name.startswith("final_result")), arguments)(exchange)
+
+    return behave
+
+
+def calls(name: str, arguments: Body) -> Behaviour:
+    """Answer with a call of a tool."""
+
+    def behave(exchange: Exchange) -> None:
         call = {"id": "t1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
         if not exchange.streams:
             message = {"role": "assistant", "content": None, "tool_calls": [call]}

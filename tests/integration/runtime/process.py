@@ -69,15 +69,16 @@ class RuntimeProcess:
         config_file.write_bytes(config if isinstance(config, bytes) else json.dumps(config).encode())
         self.termination_log = folder / "termination-log"
         self._log = folder / "log"
+        self._output = folder / "output"
         self._log_was_read = False
         self._awaited: set[str] = set()
         command = [sys.executable, "-m", "mizzen_runtime", "--config", str(config_file), "--host", "127.0.0.1"]
         command += ["--port", "0", "--management-port", "0", "--propagation-delay", "0.2"]
         command += ["--termination-log", str(self.termination_log), *arguments]
         clean = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, self._output.open("wb") as output:
             self.started = time.monotonic()
-            self.process = subprocess.Popen(command, stderr=log, env=clean | environment)
+            self.process = subprocess.Popen(command, stdout=output, stderr=log, env=clean | environment)
 
     def log(self) -> list[Json]:
         """Give the log's lines so far."""
@@ -90,6 +91,10 @@ class RuntimeProcess:
 
     def log_text(self) -> str:
         return self._log.read_text()
+
+    def output(self) -> str:
+        """Give what went to standard output."""
+        return self._output.read_text()
 
     def errors(self) -> list[Json]:
         """Give the log's lines of level error."""

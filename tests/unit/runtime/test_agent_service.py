@@ -3,15 +3,18 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
+from pydantic_core import to_json
 
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.chain import chain
@@ -22,6 +25,15 @@ from mizzen_runtime.metrics import AgentMetrics
 pytestmark = pytest.mark.anyio
 
 
+class Ticket(BaseModel):
+    urgency: float
+
+
+@dataclass
+class Refund:
+    amount: float
+
+
 def request(age: float = 0) -> RunRequest:
     return RunRequest(id="r1", input="Hello", arrived=time.perf_counter() - age)
 
@@ -29,8 +41,8 @@ def request(age: float = 0) -> RunRequest:
 class Harness:
     """A service around an agent, and what it counted."""
 
-    def __init__(self, model: Model, timeout: float = 5) -> None:
-        self.agent: Agent[None, Any] = Agent(model)
+    def __init__(self, model: Model, timeout: float = 5, output_type: Any = str) -> None:
+        self.agent: Agent[None, Any] = Agent(output_type=output_type)
         self.in_flight = InFlight()
         self.registry = CollectorRegistry()
         metrics = AgentMetrics(
@@ -96,7 +108,7 @@ async def test_the_deadline_ends_a_run() -> None:
 
 
 async def test_the_deadline_ends_a_stream() -> None:
-    harness = Harness(hanging(), timeout=0.05)
+    harness = Harness(hanging(), timeout=0.5)
 
     async with aclosing(harness.service.stream(request())) as events:
         assert await anext(events) == TextDelta("Once ")
@@ -161,6 +173,39 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure_of_the_agent(er
         await harness.service.run(request())
 
     assert raised.value.outcome is Outcome.AGENT_FAILED
+    harness.assert_counted_once_as(Outcome.AGENT_FAILED)
+
+
+def make_ticket(urgency: float) -> Ticket:
+    return Ticket(urgency=urgency)
+
+
+def make_opaque(urgency: float) -> Any:
+    return object()
+
+
+@pytest.mark.parametrize(
+    ("output_type", "output"),
+    [
+        (Ticket, b'{"urgency":0.0}'),
+        (list[Ticket], b'[{"urgency":0.0}]'),
+        (Refund, b'{"amount":0.0}'),
+        (make_ticket, b'{"urgency":0.0}'),
+    ],
+)
+async def test_an_output_of_own_types_can_be_written_as_json(output_type: Any, output: bytes) -> None:
+    harness = Harness(TestModel(), output_type=output_type)
+
+    assert to_json((await harness.service.run(request())).output) == output
+
+
+async def test_an_output_that_cannot_be_written_as_json_is_the_agents_fault() -> None:
+    harness = Harness(TestModel(), output_type=make_opaque)
+
+    with pytest.raises(RunError) as raised:
+        await harness.service.run(request())
+
+    assert raised.value.detail == "the agent's answer is an object that cannot be written as JSON"
     harness.assert_counted_once_as(Outcome.AGENT_FAILED)
 
 
