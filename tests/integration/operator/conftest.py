@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.integration.operator.process import OperatorProcess
 from tests.support.namespace import Namespace
 
 StartOperator = Callable[[], OperatorProcess]
+StartCandidate = Callable[..., OperatorProcess]
 
 
 def install_crd(cluster: DevCluster) -> None:
@@ -56,6 +59,23 @@ def start_operator(cluster: DevCluster, namespace: Namespace) -> Iterator[StartO
     for process in started:
         assert process.terminate() == 0, "\n".join(process.messages())
         assert not process.complaints(), "\n".join(str(line["message"]) for line in process.complaints())
+
+
+@pytest.fixture
+def start_candidate(cluster: DevCluster, namespace: Namespace) -> Iterator[StartCandidate]:
+    """Starts operators that share one Lease; those that the test has not ended by then end in order."""
+    started: list[OperatorProcess] = []
+
+    def start(kubeconfig: Path = cluster.kubeconfig) -> OperatorProcess:
+        started.append(OperatorProcess(kubeconfig, namespace.name, lease=f"{namespace.name}/operator"))
+        return started[-1]
+
+    yield start
+    running = [process for process in started if process.is_running()]
+    for process in running:
+        process.send(signal.SIGCONT)  # one that a failed test has left frozen would never end
+    ends = [(process.terminate(), process.complaints()) for process in running]
+    assert ends == [(0, [])] * len(running)
 
 
 @pytest.fixture
