@@ -168,10 +168,10 @@ class Election:
             self._look_whether_lost()
 
     async def release(self) -> None:
-        """See `Leadership.release`. A Lease that cannot be given back runs out."""
-        self._candidate.resign(self._clock())
-        if not self._has_claimed:
+        """See `Leadership.release`. One that is lost, or cannot be given back, runs out: a write may be under way."""
+        if self._candidate.has_lost(self._clock()) or not self._has_claimed:
             return
+        self._candidate.resign(self._clock())
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self._read()

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,28 @@ class AuditLog:
         events = [json.loads(line) for line in lines if line.endswith("}")]
         return [event for event in events if (event.get("objectRef") or {}).get("namespace") in namespaces]
 
-    def requests(self, *namespaces: str) -> list[dict[str, Any]]:
-        """Give the operator's requests about these namespaces that the API server has answered."""
-        return [event for event in self.everybodys(*namespaces) if is_operators(event)]
+    def requests(self, *namespaces: str, user_agent: str | None = None) -> list[dict[str, Any]]:
+        """Give the requests about these namespaces that the API server has answered: the operators', or one's."""
+        return [event for event in self.everybodys(*namespaces) if is_operators(event, user_agent)]
 
-    def writes(self, namespace: str) -> list[str]:
-        """Give the operator's writes in a namespace as `verb resource/name`."""
+    def writes(self, namespace: str, user_agent: str | None = None) -> list[str]:
+        """Give the operators' writes in a namespace, or those of one, as `verb resource/name`."""
         return [
             f"{event['verb']} {resource(event)}/{event['objectRef'].get('name', '')}"
-            for event in self.requests(namespace)
+            for event in self.requests(namespace, user_agent=user_agent)
             if event["verb"] in WRITES
         ]
 
 
-def is_operators(event: dict[str, Any]) -> bool:
-    """Tell whether the operator made a request."""
-    return str(event.get("userAgent", "")).startswith(f"{USER_AGENT} (")
+def is_operators(event: dict[str, Any], user_agent: str | None = None) -> bool:
+    """Tell whether an operator made a request, or one that is given."""
+    sender = str(event.get("userAgent", ""))
+    return sender == user_agent if user_agent is not None else sender.startswith(f"{USER_AGENT} (")
+
+
+def time_of(event: dict[str, Any]) -> float:
+    """Give when the API server got a request, in seconds since the epoch."""
+    return datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
 
 
 def resource(event: dict[str, Any]) -> str:

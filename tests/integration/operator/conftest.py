@@ -1,7 +1,8 @@
 """A cluster in which the operators of these tests are the only ones."""
 
 import json
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,9 @@ class StartOperator(Protocol):
 
     def __call__(self, *, runtime_image: str = RUNTIME_IMAGE, flags: Sequence[str] = ()) -> OperatorProcess:
         """Start it, and wait until it works on resources."""
+
+
+StartCandidate = Callable[..., OperatorProcess]
 
 
 def install_crd(cluster: DevCluster) -> None:
@@ -76,6 +80,23 @@ def start_operator(cluster: DevCluster, namespace: Namespace) -> Iterator[StartO
     for process in started:
         assert process.terminate() == 0, "\n".join(process.messages())
         assert not process.complaints(), "\n".join(str(line["message"]) for line in process.complaints())
+
+
+@pytest.fixture
+def start_candidate(cluster: DevCluster, namespace: Namespace) -> Iterator[StartCandidate]:
+    """Starts operators that share one Lease; those that the test has not ended by then end in order."""
+    started: list[OperatorProcess] = []
+
+    def start(kubeconfig: Path = cluster.kubeconfig) -> OperatorProcess:
+        started.append(OperatorProcess(kubeconfig, namespace.name, lease=f"{namespace.name}/operator"))
+        return started[-1]
+
+    yield start
+    running = [process for process in started if process.is_running()]
+    for process in running:
+        process.send(signal.SIGCONT)  # one that a failed test has left frozen would never end
+    ends = [(process.terminate(), process.complaints()) for process in running]
+    assert ends == [(0, [])] * len(running)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from tests.support.waiting import wait_for
 
 RUNTIME_IMAGE = "localhost/mizzen-runtime:not-there"
 """Nothing pulls it: these tests are about what is written, not about what runs."""
-LEASE_SECONDS = 5
-"""A third of what operators use: a test that waits for a Lease to run out does nothing else meanwhile."""
+LEASE_SECONDS = 6
+"""Less than what operators use: a test that waits for a Lease to run out does nothing else meanwhile."""
 
 
 class OperatorProcess:
@@ -71,6 +72,11 @@ class OperatorProcess:
             seconds=seconds,
         )
 
+    def said_at(self, part: str) -> float:
+        """Give when a line with `part` in it was written, in seconds since the epoch."""
+        line = next(line for line in self.log if part in line["message"])
+        return datetime.fromisoformat(line["time"]).timestamp()
+
     def wait_working(self) -> "OperatorProcess":
         """Wait until the operator works on resources."""
         self.said("working on")
@@ -85,6 +91,10 @@ class OperatorProcess:
         """Give what the API server's audit log calls this process."""
         identity = self.said("candidate ").split(" ")[1]
         return f"{USER_AGENT} ({identity})"
+
+    def is_running(self) -> bool:
+        """Tell whether the process has not ended."""
+        return self._process.poll() is None
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""

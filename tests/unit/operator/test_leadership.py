@@ -461,6 +461,20 @@ def test_who_has_given_the_lease_back_leads_no_more() -> None:
     run(released())
 
 
+def test_who_has_lost_the_lease_lets_it_run_out_since_a_write_may_be_under_way() -> None:
+    server = LeaseServer()
+
+    async def lost() -> None:
+        ours, keeping = await leader(server)
+        server.is_down = True
+        await lost_at(keeping)
+        server.is_down = False
+        await ours.release()
+
+    run(lost())
+    assert server.spec()["holderIdentity"] == "ours"
+
+
 @pytest.mark.parametrize("trouble", ["is_down", "hangs"])
 def test_a_lease_that_cannot_be_given_back_is_told_and_soon_left(
     trouble: str, caplog: pytest.LogCaptureFixture
