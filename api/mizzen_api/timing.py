@@ -6,8 +6,8 @@ PROPAGATION_SECONDS: Final = 5.0
 """How long after SIGTERM a pod goes on accepting, until every node and client has stopped sending to it."""
 REQUEST_TIMEOUT_SECONDS: Final = 60.0
 """How long a request may take, from its arrival to the end of its answer."""
-CLOSE_SECONDS: Final = 5.0
-"""What is left after the last request's time: for its answer, connections to clients and models, and the exit."""
+CLOSE_SECONDS: Final = 6.0
+"""What is left beside the last request's time: for the last call, its answer, connections to models, and the exit."""
 TERMINATION_GRACE_SECONDS: Final = int(PROPAGATION_SECONDS + REQUEST_TIMEOUT_SECONDS + CLOSE_SECONDS)
 """`terminationGracePeriodSeconds` of an agent's pod: a request that arrives last is still answered."""
 

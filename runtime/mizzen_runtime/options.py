@@ -9,6 +9,8 @@ from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
 from mizzen_api.timing import OWN_CODE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
 
 MAX_BODY_BYTES = 1024 * 1024
+LAST_CALL_SECONDS = 1.0
+"""How long a connection that was open before is answered when no new ones are accepted any more."""
 _LAST_ANSWER_SECONDS = 1.0
 """What an answer that used up its time has for its way out."""
 
@@ -38,8 +40,8 @@ class Options:
 
     @property
     def drain_grace(self) -> float:
-        """Seconds that running requests are waited for once no new ones are accepted."""
-        return self.request_timeout + _LAST_ANSWER_SECONDS
+        """Seconds that the end may take once no new connections are accepted."""
+        return LAST_CALL_SECONDS + self.request_timeout + _LAST_ANSWER_SECONDS
 
 
 def _positive(text: str) -> float:

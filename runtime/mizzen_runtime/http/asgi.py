@@ -10,6 +10,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+CLOSE = (b"connection", b"close")
+"""Tells the client that the connection is closed behind the answer: it sends its next request over another."""
+
 
 async def respond(send: Send, status: int, body: bytes, content_type: bytes, headers: Headers | None = None) -> None:
     """Send a whole response."""

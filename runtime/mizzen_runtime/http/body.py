@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import PydanticCustomError, from_json
 
 from mizzen_api.problems import Problem, path_of, problems_of
-from mizzen_runtime.http.asgi import Receive, Scope
+from mizzen_runtime.http.asgi import CLOSE, Receive, Scope
 from mizzen_runtime.http.problem import ProblemDetails, plain_problem
 
 _MAX_UNKNOWN_TOLD = 10
-_CLOSE = [(b"connection", b"close")]
+_CLOSE = [CLOSE]
 """For an answer to a body that is not read: what is left of it must not be waited for."""
 _EXAMPLE = 'send an object such as {"input": "Hello"}'
 

@@ -1,5 +1,7 @@
 """One connection: uvicorn's protocol, where it loses a body, an answer, or a client."""
 
+import select
+
 import httptools
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -93,6 +95,17 @@ class Protocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Begin to close: behind the answer if there is a request, even one that has not been read yet."""
+        if self._unanswered() or not self._has_unread():
+            super().shutdown()
+
+    def _has_unread(self) -> bool:
+        """Tell whether the client has sent something, or has left, and the loop has not got to it yet."""
+        unread = select.poll()
+        unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(unread.poll(0))
 
     def timeout_keep_alive_handler(self) -> None:
         """End a connection that nobody uses: to close would wait for a client that does not read its answer."""

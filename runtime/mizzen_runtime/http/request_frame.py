@@ -3,7 +3,7 @@
 import re
 import uuid
 
-from mizzen_runtime.http.asgi import App, Message, Receive, Scope, Send
+from mizzen_runtime.http.asgi import CLOSE, App, Message, Receive, Scope, Send
 from mizzen_runtime.lifecycle import Lifecycle
 
 REQUEST_ID_HEADER = b"x-request-id"
@@ -33,8 +33,8 @@ class RequestFrame:
         async def send_framed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (REQUEST_ID_HEADER, request_id)]
-                if self._lifecycle.draining:
-                    message["headers"].append((b"connection", b"close"))
+                if self._lifecycle.draining and CLOSE not in message["headers"]:
+                    message["headers"].append(CLOSE)
             await send(message)
 
         await self._app(scope, receive, send_framed)

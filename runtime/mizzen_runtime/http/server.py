@@ -58,14 +58,40 @@ def _listen(family: int, address: tuple[object, ...]) -> socket.socket:
     return listening
 
 
+def _emptied(queue: socket.socket) -> Iterator[socket.socket]:
+    """Give the connections that wait in a listening socket's queue, and close it."""
+    with queue, contextlib.suppress(BlockingIOError):
+        while True:
+            yield queue.accept()[0]
+
+
 class _QuietServer(Server):
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, last_call: float) -> None:
         super().__init__(config)
         self.accepting = asyncio.Event()
+        self._last_call = last_call
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.accepting.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, answer what comes on open connections for a moment longer, then close those left idle."""
+        await self._stop_accepting(sockets or [])
+        await asyncio.sleep(self._last_call)
+        await super().shutdown(sockets)
+
+    async def _stop_accepting(self, sockets: list[socket.socket]) -> None:
+        """Close what listens, and take in whom the kernel has accepted already: closing alone would reset them."""
+        queues = [listening.dup() for listening in sockets]
+        for server in self.servers:
+            server.close()
+        # All of a queue before anything else runs: who is answered comes again while it is open.
+        for connection in [connection for queue in queues for connection in _emptied(queue)]:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> Protocol:
+        return Protocol(self.config, self.server_state, self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,13 +102,14 @@ class _QuietServer(Server):
 class HttpServer:
     """One listening port."""
 
-    def __init__(self, app: App, bound: socket.socket, *, drain_grace: float) -> None:
+    def __init__(self, app: App, bound: socket.socket, *, drain_grace: float, last_call: float = 0) -> None:
         """Prepare to serve.
 
         Args:
             app: What answers.
             bound: A socket from `bind`.
-            drain_grace: Seconds that running requests are waited for at the end.
+            drain_grace: Seconds that the end may take before what still runs is cut off.
+            last_call: Seconds of them in which requests are answered that come over connections open before.
         """
         self._bound = bound
         self._drain_grace = drain_grace
@@ -101,7 +128,8 @@ class HttpServer:
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 # For what ends not even when its client is gone.
                 timeout_graceful_shutdown=math.ceil(drain_grace) + 1,
-            )
+            ),
+            last_call,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -124,7 +152,7 @@ class HttpServer:
             await self._task  # raises what kept it from accepting
 
     async def stop(self) -> None:
-        """Accept no more, let running requests end within the grace, then cut off what is left."""
+        """Accept no more, let requests end within the grace, then cut off what is left."""
         self._server.should_exit = True
         if self._task is None:
             return

@@ -3,6 +3,9 @@
 A streamed answer is server-sent events: `delta` with `{"text"}`, any number of them, for an agent that answers text;
 then `result` with the body that the unstreamed answer has, or `error` with problem details. What goes wrong before the
 first event is an ordinary answer with its HTTP status.
+
+The connection is closed behind a stream, and says so at its head: a pod may be asked to leave while it streams, when it
+is too late to say so, and the client's next request would meet a connection that is being closed.
 """
 
 import asyncio
@@ -22,7 +25,7 @@ from starlette.routing import Route
 
 from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, StreamEvent, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
-from mizzen_runtime.http.asgi import App, Receive, Scope, Send, respond
+from mizzen_runtime.http.asgi import CLOSE, App, Receive, Scope, Send, respond
 from mizzen_runtime.http.body import BodyRefused, ClientGone, RunBody, read_run_body, too_slow
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
 from mizzen_runtime.http.failures import problem_of
@@ -156,7 +159,7 @@ class RunEndpoint:
             RunError: It went wrong before the first event: nothing has been sent yet.
         """
         first = await anext(events)
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store"), CLOSE]
         try:
             left = self._settings.request_timeout - (time.perf_counter() - request.arrived)
             async with asyncio.timeout(left + _SLOW_READER_SECONDS):

@@ -68,7 +68,9 @@ def is_done(agent: Object) -> bool:
 
 def work_of(audit: AuditLog, namespace: Namespace, operator: OperatorProcess) -> list[Object]:
     """Give an operator's writes on anything but the Lease, in the order in which they came."""
-    events = [event for event in audit.requests(namespace.name, user_agent=operator.user_agent()) if event["verb"] in WRITES]
+    events = [
+        event for event in audit.requests(namespace.name, user_agent=operator.user_agent()) if event["verb"] in WRITES
+    ]
     return sorted((event for event in events if resource(event) != "leases"), key=time_of)
 
 
@@ -125,7 +127,9 @@ def test_a_leader_that_ends_in_order_is_followed_at_once_by_one_that_need_not_as
     assert followed - ended < LEASE_SECONDS - TIMING.renewal, "it waited for the Lease to run out"
     wait_done(api, namespace)
     assert "working on 2 AgentDeployments" in standby.said("working on")
-    assert [event for event in later.requests(namespace.name, user_agent=standby.user_agent()) if event["verb"] == "list"] == []
+    assert [
+        event for event in later.requests(namespace.name, user_agent=standby.user_agent()) if event["verb"] == "list"
+    ] == []
     assert all(event["objectRef"]["name"].startswith("three") for event in work_of(later, namespace, standby))
 
 

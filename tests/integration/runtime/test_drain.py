@@ -1,15 +1,22 @@
+import asyncio
 import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import threading
+import time
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
+
+from mizzen_runtime.http.asgi import CLOSE, Receive, Scope, Send, respond
+from mizzen_runtime.http.server import HttpServer, bind
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import ModelServer
-from tests.integration.runtime.process import Start, config_of, events_of, read_all, scripted, until
+from tests.integration.runtime.process import RuntimeProcess, Start, config_of, events_of, read_all, scripted, until
 
 
 def test_running_and_streaming_requests_end_in_peace(start: Start, model_server: ModelServer) -> None:
@@ -106,6 +113,101 @@ def test_no_request_is_lost_between_sigterm_and_exit(start: Start) -> None:
     assert [client.answered for client in clients] == [client.sent for client in clients]
     assert runtime.exit_code() == 0
     runtime.wait_logged("drained")
+
+
+class Frozen:
+    """The process stands still, as on a node whose cores are all taken, until a time has passed for it."""
+
+    def __init__(self, runtime: RuntimeProcess, seconds: float) -> None:
+        self._runtime = runtime
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._runtime.process.send_signal(signal.SIGSTOP)
+
+    def __exit__(self, *_: object) -> None:
+        time.sleep(self._seconds)  # what passes for the process while it stands still is the subject
+        self._runtime.process.send_signal(signal.SIGCONT)
+
+
+def kept_open(runtime: RuntimeProcess) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=30)
+    connection.request("GET", "/v1/agent")
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("connection")) == (200, None)
+    answer.read()
+    return connection
+
+
+def last_answer(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
+    with contextlib.closing(connection):
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, answer.getheader("connection")
+
+
+def test_what_has_come_when_no_more_is_accepted_is_answered(start: Start) -> None:
+    runtime = start(config_of(), "--propagation-delay", "1")
+    old = kept_open(runtime)
+    runtime.terminate()
+    runtime.wait_logged("draining")
+    with Frozen(runtime, seconds=1.5):
+        new = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=30)
+        for connection in (old, new):
+            connection.request("POST", "/v1/run", b'{"input": "Hello"}')
+    assert [last_answer(connection) for connection in (old, new)] == [(200, "close")] * 2
+    assert runtime.exit_code() == 0
+
+
+def test_a_connection_that_nobody_used_is_answered_for_a_moment_longer(start: Start) -> None:
+    runtime = start(config_of())
+    first, second = kept_open(runtime), kept_open(runtime)
+    runtime.terminate()
+    until(lambda: _refuses(runtime.port), "no new connections are accepted")
+    first.request("POST", "/v1/run", b'{"input": "Hello"}')
+    assert last_answer(first) == (200, "close")
+    with Frozen(runtime, seconds=2):
+        second.request("POST", "/v1/run", b'{"input": "Hello"}')
+    assert last_answer(second) == (200, "close")
+    assert runtime.exit_code() == 0
+
+
+def test_a_stream_says_at_its_head_that_its_connection_is_closed_behind_it(start: Start) -> None:
+    runtime = start(config_of())
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=30)) as connection:
+        for body, wish in ((b'{"input": "Hello"}', None), (b'{"input": "Hello", "stream": true}', "close")):
+            connection.request("POST", "/v1/run", body)
+            answer = connection.getresponse()
+            assert answer.getheader("connection") == wish
+            answer.read()
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+async def hello(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await respond(send, 200, b"hello", b"text/plain", [CLOSE])
+
+
+@pytest.mark.anyio
+async def test_whoever_has_a_connection_when_no_more_are_accepted_is_answered() -> None:
+    serving = HttpServer(hello, bind("127.0.0.1", 0), drain_grace=30, last_call=0.5)
+    port = serving.port
+    await serving.start()
+    stopping = asyncio.create_task(serving.stop())
+    clients: list[socket.socket] = []
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:  # at each turn of the loop one more waits at the door, also at the turn in which it is closed
+            clients.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+            clients[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(0)
+    answers = [await asyncio.to_thread(client.recv, 12) for client in clients]
+    assert set(answers) == {b"HTTP/1.1 200"}
+    await stopping
+    for client in clients:
+        client.close()
 
 
 def test_sigterm_during_the_imports_ends_the_start(start: Start, tmp_path: Path) -> None:
