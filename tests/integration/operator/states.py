@@ -88,11 +88,11 @@ class State:
     only_full: bool = False
     """It takes minutes."""
 
-    def manifest(self, name: str, pod: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
+    def manifest(self, name: str, pod: Mapping[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
         """Give the resource, with `pod` laid over its `spec.pod`, and `spec` over the rest."""
         env = [{"name": variable, "value": str(value)} for variable, value in self.behaves.items()]
         base = {"image": STAND_IN, "imagePullPolicy": "Never", "resources": SMALL, "env": env}
-        return agent_deployment(name, pod={**base, **self.pod, **pod}, **spec)
+        return agent_deployment(name, pod={**base, **self.pod, **(pod or {})}, **spec)
 
     def says(self) -> dict[str, str]:
         """Give the golden texts by condition."""

@@ -117,7 +117,7 @@ def _lose_config_map(world: World) -> None:
     name = LOST
     namespace = world.namespace(name)
     with _operator(namespace):
-        namespace.apply(STATES[name].manifest(name, {}, replicas=0))
+        namespace.apply(STATES[name].manifest(name, replicas=0))
         wait_for(lambda: any("ScaledToZero" in said["Ready"] for said in world.told(name)), "its children", seconds=30)
     namespace.kubectl("delete", "configmap", "--selector", f"app.kubernetes.io/instance={name}")
     namespace.kubectl("patch", "agd", name, "--type=merge", "-p", '{"spec": {"replicas": 1}}')
@@ -139,7 +139,7 @@ def _make_namespaces(cluster: DevCluster, namespaces: dict[str, Namespace]) -> N
 def _make_states(world: World, states: dict[str, State]) -> None:
     lost_at = time.monotonic()
     for name, namespace in world.namespaces.items():
-        made = [state.manifest(agent, {}) for agent, state in states.items() if state.namespace == name]
+        made = [state.manifest(agent) for agent, state in states.items() if state.namespace == name]
         if name != "mount":
             namespace.apply(_list(made))
     for agent, state in states.items():
