@@ -133,6 +133,27 @@ POLICIES = {
     ),
 }
 
+LOST_NODE: dict[str, State] = {
+    "its-node-is-lost": State(
+        ready=(
+            "False NodeNotReady: The node of a pod no longer answers. (See `kubectl get nodes`; its pods are replaced "
+            "after five minutes.)"
+        ),
+        config_resolved=RESOLVED,
+    ),
+    "its-node-does-not-begin": State(
+        ready=(
+            "False StartingSlowly: A pod takes longer than 30 s to start. Its node has not made its container yet. "
+            "(See `kubectl describe` of the pod.)"
+        ),
+        progressing=(
+            "True StartingSlowly: A pod takes longer than 30 s to start. Its node has not made its container yet. "
+            "(See `kubectl describe` of the pod.)"
+        ),
+    ),
+}
+"""What is said when kubelet no longer answers: of an agent that was ready, and of one that is applied then."""
+
 STATES: dict[str, State] = {
     "all-is-well": State(
         behaves={"STUBBORN": 1},

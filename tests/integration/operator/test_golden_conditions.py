@@ -29,7 +29,7 @@ CHANGES = 6
 
 
 @pytest.fixture(scope="module")
-def world(cluster: DevCluster, stand_in: str) -> Iterator[World]:
+def world(cluster: DevCluster, stand_in: None) -> Iterator[World]:
     """Every state, all of them at once."""
     with made_world(cluster, CHOSEN) as made:
         yield made
