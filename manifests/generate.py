@@ -6,6 +6,7 @@ from pathlib import Path
 from devcluster.build import require_binaries
 from manifests.chart_files import chart_yaml, readme, rules_template, values_schema, values_yaml
 from manifests.chart_values import CHECKOUT
+from manifests.conditions_page import conditions_page
 from manifests.crd_files import crd_template, plain_crd
 from manifests.install import CHART, install_yaml
 
@@ -13,8 +14,9 @@ COMMAND = "make generate"
 
 
 def chart_files() -> dict[Path, str]:
-    """Give the content of each generated file of the chart, and of the plain CRD."""
+    """Give the content of each generated file of the chart, of the plain CRD, and of the documentation."""
     return {
+        CHECKOUT / "docs" / "conditions.md": conditions_page(),
         CHECKOUT / "manifests" / "crd.yaml": plain_crd(),
         CHART / "Chart.yaml": chart_yaml(),
         CHART / "README.md": readme((CHART / "README.md").read_text()),

@@ -92,8 +92,8 @@ SENTENCES: dict[Reason, str] = {
 """What each reason says to people; the whole message where there is nothing more to tell."""
 
 REMEDIES: dict[Reason, str] = {
-    Reason.EARLIER_REVISION_SERVES: "What Ready says. Nobody notices anything meanwhile.",
-    Reason.NO_POD_READY: "Wait for half a minute; then the message of Ready tells more.",
+    Reason.EARLIER_REVISION_SERVES: "Do what Ready says; requests are answered meanwhile.",
+    Reason.NO_POD_READY: "Wait: what is wrong is told within half a minute.",
     Reason.INVALID_SPEC: "Correct the fields that the message names.",
     Reason.CONFIG_INVALID: "Do what the message says of each problem. A pod notices a new Secret when it starts again.",
     Reason.MOUNT_FAILED: "Create the object that the message names; kubelet tries again by itself.",

@@ -1,6 +1,6 @@
 """Kubernetes Events: what `kubectl describe` shows below an AgentDeployment.
 
-An event tells of a change, not of a state: it is made when a condition's reason changes, and when something was put
+An event tells of a change, not of a state: it is made when Ready says something else, and when something was put
 back. The newest event tells what is the case now: words are left out only if the same were the last ones about the
 agent, less than an hour ago, or if the agent has had its share of events.
 """
@@ -121,10 +121,10 @@ class EventRecorder:
 
 
 def happenings(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> tuple[Happening, ...]:
-    """Give what the change of a status is worth telling: a new reason of Ready, and a revision that begins to roll."""
+    """Give what the change of a status is worth telling: what Ready says now, and a revision that begins to roll."""
     told = []
     was, now = _ready(before), _ready(after)
-    if now is not None and (was is None or was.reason != now.reason):
+    if now is not None and (was is None or (was.reason, was.message) != (now.reason, now.message)):
         good = now.status == "True" or now.reason in {Reason.ROLLING_OUT, Reason.SCALING}
         told.append(Happening("Normal" if good else "Warning", now.reason, "Reconcile", now.message))
     candidate = after.candidate_revision

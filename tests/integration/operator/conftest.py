@@ -12,11 +12,14 @@ from devcluster import DevCluster
 from devcluster.api import ApiClient
 from devcluster.images import compile_static, write_scratch_image
 from mizzen_api.crd import custom_resource_definition
-from tests.conftest import running_cluster
+from tests.conftest import FULL_SIZE, running_cluster
 from tests.integration.operator.audit import AuditLog
 from tests.integration.operator.process import RUNTIME_IMAGE, OperatorProcess
 from tests.integration.operator.states import FOREIGN, NO_ENTRYPOINT, STAND_IN
 from tests.support.namespace import Namespace
+
+collect_ignore = [] if FULL_SIZE else ["test_lost_node.py"]
+"""What takes minutes and cannot be made smaller."""
 
 
 class StartOperator(Protocol):
@@ -43,10 +46,8 @@ def cluster() -> Iterator[DevCluster]:
         yield cluster
 
 
-@pytest.fixture(scope="package")
-def stand_in(cluster: DevCluster, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The image that stands where an agent's does, loaded together with two that cannot run."""
-    folder = tmp_path_factory.mktemp("stand-in")
+def load_stand_in(cluster: DevCluster, folder: Path) -> None:
+    """Load the image that stands where an agent's does, and two that cannot run; `folder` is worked in."""
     program = compile_static(Path(__file__).parent / "stand_in" / "agent.c", folder / "agent")
     text = folder / "text"
     text.write_text("no program of any platform\n")
@@ -56,7 +57,12 @@ def stand_in(cluster: DevCluster, tmp_path_factory: pytest.TempPathFactory) -> s
         (FOREIGN, text, "/agent"),
     ):
         cluster.load(str(write_scratch_image(name, {"agent": file}, [entrypoint], folder / "image.tar")))
-    return STAND_IN
+
+
+@pytest.fixture(scope="package")
+def stand_in(cluster: DevCluster, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The image that stands where an agent's does, in the cluster."""
+    load_stand_in(cluster, tmp_path_factory.mktemp("stand-in"))
 
 
 @pytest.fixture

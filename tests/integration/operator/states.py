@@ -88,11 +88,11 @@ class State:
     only_full: bool = False
     """It takes minutes."""
 
-    def manifest(self, name: str, pod: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
+    def manifest(self, name: str, pod: Mapping[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
         """Give the resource, with `pod` laid over its `spec.pod`, and `spec` over the rest."""
         env = [{"name": variable, "value": str(value)} for variable, value in self.behaves.items()]
         base = {"image": STAND_IN, "imagePullPolicy": "Never", "resources": SMALL, "env": env}
-        return agent_deployment(name, pod={**base, **self.pod, **pod}, **spec)
+        return agent_deployment(name, pod={**base, **self.pod, **(pod or {})}, **spec)
 
     def says(self) -> dict[str, str]:
         """Give the golden texts by condition."""
@@ -132,6 +132,27 @@ POLICIES = {
         "apps", "deployments", "object.metadata.name == 'policy-refuses-the-deployment'", "ask the platform team"
     ),
 }
+
+LOST_NODE: dict[str, State] = {
+    "its-node-is-lost": State(
+        ready=(
+            "False NodeNotReady: The node of a pod no longer answers. (See `kubectl get nodes`; its pods are replaced "
+            "after five minutes.)"
+        ),
+        config_resolved=RESOLVED,
+    ),
+    "its-node-does-not-begin": State(
+        ready=(
+            "False StartingSlowly: A pod takes longer than 30 s to start. Its node has not made its container yet. "
+            "(See `kubectl describe` of the pod.)"
+        ),
+        progressing=(
+            "True StartingSlowly: A pod takes longer than 30 s to start. Its node has not made its container yet. "
+            "(See `kubectl describe` of the pod.)"
+        ),
+    ),
+}
+"""What is said when kubelet no longer answers: of an agent that was ready, and of one that is applied then."""
 
 STATES: dict[str, State] = {
     "all-is-well": State(

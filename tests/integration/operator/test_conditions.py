@@ -1,13 +1,11 @@
-"""What goes wrong, told in the conditions: produced for real, message compared."""
+"""What is wrong with a resource or stands in its way, told in the conditions; of its pods `states` tells."""
 
-import json
 from typing import Any
 
-from devcluster import DevCluster
 from devcluster.api import ApiClient
 from tests.integration.operator.audit import AuditLog
-from tests.integration.operator.process import RUNTIME_IMAGE, OperatorProcess
-from tests.integration.operator.test_children import apply_and_wait, events_about, path_of, revision_of
+from tests.integration.operator.process import OperatorProcess
+from tests.integration.operator.test_children import apply_and_wait, path_of, revision_of
 from tests.integration.operator.test_writes import wait_quiet
 from tests.support.namespace import Namespace, agent_deployment
 from tests.support.waiting import wait_for
@@ -95,7 +93,7 @@ def test_an_object_of_somebody_else_is_named_and_never_touched(
 ) -> None:
     namespace.kubectl("create", "service", "clusterip", "hello", "--tcp=80")
     before = api.get(path_of(namespace, "services", "hello"))
-    namespace.apply(agent_deployment("hello"))
+    namespace.apply(agent_deployment("hello", replicas=1))
     message = namespace.wait_condition("hello", "Ready", "False", "NameConflict", seconds=10)
     assert message == (
         "Service hello is there already and does not belong to this AgentDeployment; delete or rename one of the two "
@@ -126,64 +124,6 @@ def test_an_object_that_takes_a_childs_place_is_not_taken_over(
         assert api.get(path_of(namespace, "services", "hello")) == before
     finally:
         assert again.terminate() == 0
-
-
-def test_an_image_that_cannot_be_had_is_told_as_the_pod_tells_it(
-    api: ApiClient, namespace: Namespace, operator: OperatorProcess
-) -> None:
-    apply_and_wait(api, namespace)
-    message = namespace.wait_condition("hello", "Ready", "False", "ImageUnavailable", seconds=60)
-    assert message.startswith("ErrImagePull: ")
-    assert RUNTIME_IMAGE in message
-    assert message.endswith(
-        "(Correct spec.pod.image, or give the registry's credentials in spec.pod.imagePullSecrets.)"
-    )
-    assert namespace.condition("hello", "Progressing")["reason"] == "ImageUnavailable"
-    told = wait_for(lambda: events_about(namespace, "ImageUnavailable"), "an event", seconds=5)
-    assert told == [message]
-
-
-def test_a_secret_that_a_variable_needs_is_told(
-    api: ApiClient, cluster: DevCluster, namespace: Namespace, operator: OperatorProcess
-) -> None:
-    env = [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "crm", "key": "token"}}}]
-    image = pause_image(cluster)
-    apply_and_wait(api, namespace, pod={"image": image, "imagePullPolicy": "Never", "env": env})
-    message = namespace.wait_condition("hello", "ConfigResolved", "False", "ConfigInvalid", seconds=60)
-    assert message == 'CreateContainerConfigError: secret "crm" not found (Create it, or correct spec.pod.env.)'
-
-
-def pause_image(cluster: DevCluster) -> str:
-    """Give an image that every node has: the one that holds a pod's network."""
-    images = json.loads(cluster.kubectl("get", "nodes", "-o", "json").stdout)["items"][0]["status"]["images"]
-    names: list[str] = [name for image in images for name in image["names"]]
-    return next(name for name in names if "pause" in name and "@" not in name)
-
-
-def test_a_pod_that_no_node_can_take_is_told(api: ApiClient, namespace: Namespace, operator: OperatorProcess) -> None:
-    apply_and_wait(api, namespace, pod={"nodeSelector": {"disk": "gold"}})
-    message = namespace.wait_condition("hello", "Ready", "False", "Unschedulable", seconds=30)
-    assert message.startswith("No node can take the pod: 0/1 nodes are available: ")
-    assert "spec.pod.nodeSelector" in message
-
-
-def test_a_quota_that_refuses_the_pods_is_told(api: ApiClient, namespace: Namespace, operator: OperatorProcess) -> None:
-    namespace.kubectl("create", "quota", "none", "--hard=pods=0")
-    wait_for(lambda: namespace.get("quota", "none").get("status", {}).get("hard"), "the quota in force", seconds=10)
-    apply_and_wait(api, namespace)
-    message = namespace.wait_condition("hello", "Ready", "False", "PodRefused", seconds=30)
-    assert message == (
-        "Pods: forbidden: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0 (Raise the quota, or "
-        "ask for less in spec.pod.resources and spec.replicas.)"
-    )
-
-
-def test_a_quota_that_refuses_a_child_is_told(api: ApiClient, namespace: Namespace, operator: OperatorProcess) -> None:
-    namespace.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
-    wait_for(lambda: namespace.get("quota", "none").get("status", {}).get("hard"), "the quota in force", seconds=10)
-    namespace.apply(agent_deployment("hello"))
-    message = namespace.wait_condition("hello", "Ready", "False", "PodRefused", seconds=30)
-    assert message.startswith('Deployment hello was refused: deployments.apps "hello" is forbidden: exceeded quota')
 
 
 def test_no_pods_asked_for_is_ready_and_not_available(

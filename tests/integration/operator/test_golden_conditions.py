@@ -3,7 +3,6 @@
 import itertools
 import math
 import time
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -30,7 +29,7 @@ CHANGES = 6
 
 
 @pytest.fixture(scope="module")
-def world(cluster: DevCluster, stand_in: str) -> Iterator[World]:
+def world(cluster: DevCluster, stand_in: None) -> Iterator[World]:
     """Every state, all of them at once."""
     with made_world(cluster, CHOSEN) as made:
         yield made
@@ -108,12 +107,13 @@ def test_a_status_is_written_only_when_it_says_something_new(world: World, reque
 
 @pytest.mark.parametrize("name", [name for name in LASTING if CHOSEN[name].then is None and name != "all-is-well"])
 def test_an_agent_that_goes_on_failing_is_written_about_until_it_is_told_and_no_longer(
-    requests: list[Object], events: list[Object], name: str
+    world: World, requests: list[Object], events: list[Object], name: str
 ) -> None:
     assert status_writes(requests, name) <= CHANGES
-    told = Counter(event["reason"] for event in events if event["involvedObject"]["name"] == name)
-    assert told
-    assert all(count == 1 for count in told.values()), told
+    ready = world.namespace(name).condition(name, "Ready")
+    told = [(event["reason"], event["message"]) for event in events if event["involvedObject"]["name"] == name]
+    assert told.count((ready["reason"], ready["message"])) == 1
+    assert len(told) == len(set(told))
 
 
 @pytest.mark.parametrize("name", ["the-process-fails-after-it-was-ready", "memory-does-not-suffice-later"])

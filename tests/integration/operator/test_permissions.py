@@ -13,6 +13,7 @@ from devcluster.api import ApiClient
 from mizzen_operator.permissions import RULES, PolicyRule
 from tests.integration.operator.audit import AuditLog, resource
 from tests.integration.operator.process import OperatorProcess
+from tests.integration.operator.states import STATES
 from tests.integration.operator.test_children import apply_and_wait, children, events_about
 from tests.support.namespace import Namespace
 from tests.support.waiting import wait_for
@@ -57,16 +58,18 @@ def granted(rules: Iterable[PolicyRule]) -> set[tuple[str, str]]:
     return {(verb, resource) for rule in rules for resource in rule.resources for verb in rule.verbs}
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_every_right_is_used_and_no_other_is_needed(
     api: ApiClient, cluster: DevCluster, namespace: Namespace, audit: AuditLog, tmp_path: Path
 ) -> None:
     kubeconfig = kubeconfig_of_account(cluster, namespace, RULES, tmp_path / "kubeconfig")
     operator = OperatorProcess(kubeconfig, namespace.name).wait_working()
+    namespace.apply(STATES["the-process-ends-by-itself"].manifest("silent"))  # only its Events may tell why
     for number in range(6):  # one more than the revisions that are kept
         apply_and_wait(api, namespace, replicas=0, agent={"instructions": f"Try {number}."})
     apply_and_wait(api, namespace, replicas=0, pod={"serviceAccountName": "default"})
-    wait_for(lambda: not children(api, namespace)["serviceaccounts"], "no account of the operator's", seconds=10)
-    wait_for(lambda: len(children(api, namespace)["configmaps"]) == 4, "four configurations", seconds=10)
+    wait_for(lambda: len(children(api, namespace)["serviceaccounts"]) == 1, "the silent one's account", seconds=10)
+    wait_for(lambda: len(children(api, namespace)["configmaps"]) == 5, "the silent one's and four", seconds=10)
     wait_for(lambda: events_about(namespace, "ScaledToZero"), "an event", seconds=10)
 
     namespace.kubectl("delete", "service", "hello")  # one that is missing is made again, if the resource is there

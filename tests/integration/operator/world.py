@@ -49,7 +49,7 @@ class World:
     def told(self, name: str) -> list[Said]:
         """Give what the conditions of a state's resource have said, as golden texts, the newest last."""
         namespace = self.namespace(name).name
-        return [_said_by(status, namespace, name) for status in self.statuses.of(namespace, name)]
+        return [said_by(status, namespace, name) for status in self.statuses.of(namespace, name)]
 
     def wait_ready(self, name: str) -> None:
         """Wait until the resource of a state has been Ready."""
@@ -60,7 +60,7 @@ class World:
         wait_for(was_ready, f"the first revision of {name}", seconds=90)
 
 
-def _said_by(status: Object, namespace: str, name: str) -> Said:
+def said_by(status: Object, namespace: str, name: str) -> Said:
     """Give what conditions say, with <namespace> and <revision> for what differs from run to run."""
 
     def golden(text: str) -> str:
@@ -85,9 +85,9 @@ def made_world(cluster: DevCluster, states: dict[str, State]) -> Iterator[World]
             world = World(time.monotonic(), namespaces, statuses, AuditLog.from_now(cluster.paths.audit_log))
             _lose_config_map(world)
             others = [namespace for name, namespace in namespaces.items() if name != "mount"]
-            with _operator(*others):
+            with running_operator(*others):
                 _make_states(world, states)
-                with _operator(namespaces["mount"]):
+                with running_operator(namespaces["mount"]):
                     yield world
     finally:
         cluster.kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", stdin=json.dumps(_list(obstacles)))
@@ -97,7 +97,7 @@ def made_world(cluster: DevCluster, states: dict[str, State]) -> Iterator[World]
 
 
 @contextmanager
-def _operator(*namespaces: Namespace) -> Iterator[None]:
+def running_operator(*namespaces: Namespace) -> Iterator[None]:
     """Run an operator for some namespaces."""
     names = [namespace.name for namespace in namespaces]
     operator = OperatorProcess(namespaces[0].cluster.kubeconfig, *names)
@@ -116,8 +116,8 @@ def _lose_config_map(world: World) -> None:
     """
     name = LOST
     namespace = world.namespace(name)
-    with _operator(namespace):
-        namespace.apply(STATES[name].manifest(name, {}, replicas=0))
+    with running_operator(namespace):
+        namespace.apply(STATES[name].manifest(name, replicas=0))
         wait_for(lambda: any("ScaledToZero" in said["Ready"] for said in world.told(name)), "its children", seconds=30)
     namespace.kubectl("delete", "configmap", "--selector", f"app.kubernetes.io/instance={name}")
     namespace.kubectl("patch", "agd", name, "--type=merge", "-p", '{"spec": {"replicas": 1}}')
@@ -139,7 +139,7 @@ def _make_namespaces(cluster: DevCluster, namespaces: dict[str, Namespace]) -> N
 def _make_states(world: World, states: dict[str, State]) -> None:
     lost_at = time.monotonic()
     for name, namespace in world.namespaces.items():
-        made = [state.manifest(agent, {}) for agent, state in states.items() if state.namespace == name]
+        made = [state.manifest(agent) for agent, state in states.items() if state.namespace == name]
         if name != "mount":
             namespace.apply(_list(made))
     for agent, state in states.items():

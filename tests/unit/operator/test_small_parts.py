@@ -124,13 +124,13 @@ def test_an_event_that_cannot_be_made_is_logged_and_forgotten(caplog: pytest.Log
     assert "an event about team/hello could not be made: no answer" in caplog.text
 
 
-def ready(status: str, reason: str) -> AgentDeploymentStatus:
+def ready(status: str, reason: str, message: str = "why") -> AgentDeploymentStatus:
     condition = Condition.model_validate(
         {
             "type": "Ready",
             "status": status,
             "reason": reason,
-            "message": reason,
+            "message": message,
             "observedGeneration": 1,
             "lastTransitionTime": "2026-01-01T12:00:00Z",
         }
@@ -144,10 +144,11 @@ def ready(status: str, reason: str) -> AgentDeploymentStatus:
         (AgentDeploymentStatus(), ready("False", "RollingOut"), ["Normal"]),
         (ready("False", "RollingOut"), ready("False", "PodFailing"), ["Warning"]),
         (ready("False", "PodFailing"), ready("False", "PodFailing"), []),
+        (ready("False", "PodFailing", "no disk"), ready("False", "PodFailing", "no module"), ["Warning"]),
         (ready("False", "PodFailing"), ready("True", "Ready"), ["Normal"]),
     ],
 )
-def test_a_new_reason_of_ready_is_an_event(
+def test_what_ready_says_anew_is_an_event(
     before: AgentDeploymentStatus, after: AgentDeploymentStatus, types: list[str]
 ) -> None:
     assert [happening.type for happening in happenings(before, after)] == types
