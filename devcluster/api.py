@@ -28,7 +28,9 @@ class ApiClient:
             address.hostname or "", address.port, context=context, timeout=timeout
         )
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def request(
+        self, method: str, path: str, body: object = None, *, accept: str = "application/json"
+    ) -> tuple[int, Any]:
         """Send a request and give the status with the answer, parsed where it is JSON.
 
         Raises:
@@ -36,7 +38,8 @@ class ApiClient:
         """
         try:
             content = None if body is None else json.dumps(body)
-            self._connection.request(method, path, content, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json", "Accept": accept}
+            self._connection.request(method, path, content, headers)
             response = self._connection.getresponse()
             text = response.read().decode()
         except (OSError, http.client.HTTPException) as error:
@@ -52,9 +55,9 @@ class ApiClient:
         except OSError:
             return False
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, *, accept: str = "application/json") -> Any:
         """Give an object, or None if there is none."""
-        status, answer = self.request("GET", path)
+        status, answer = self.request("GET", path, accept=accept)
         if status == http.HTTPStatus.NOT_FOUND:
             return None
         return self._checked(status, answer, path)

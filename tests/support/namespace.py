@@ -1,4 +1,4 @@
-"""A namespace of the test cluster, spoken to as users do: with kubectl."""
+"""A namespace of the test cluster, changed as users do it: with kubectl."""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from devcluster import Cluster, CommandFailedError
 from tests.support.http import Answer, call
+from tests.support.objects import objects_of
 from tests.support.waiting import wait_for
 
 Object = dict[str, Any]
@@ -47,8 +48,7 @@ class Namespace:
 
     def find(self, kind: str, name: str) -> Object | None:
         """Give an object, or None if there is none."""
-        found = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        return json.loads(found) if found.strip() else None
+        return objects_of(self.cluster.kubeconfig).find(kind, self.name, name)
 
     def get(self, kind: str, name: str) -> Object:
         """Give an object that must be there."""
@@ -56,10 +56,10 @@ class Namespace:
         assert found is not None, f"there is no {kind} {name} in {self.name}"
         return found
 
-    def list(self, kind: str, selector: str = "") -> list[Object]:
-        """Give all objects of a kind."""
-        found: list[Object] = json.loads(self.kubectl("get", kind, "-o", "json", "-l", selector))["items"]
-        return found
+    def list(self, kinds: str, selector: str = "") -> list[Object]:
+        """Give all objects of one kind, or of several with commas between them."""
+        objects = objects_of(self.cluster.kubeconfig)
+        return [item for kind in kinds.split(",") for item in objects.list(kind, self.name, selector)]
 
     def condition(self, agent: str, kind: str) -> Object:
         """Give a condition of an agent; an empty one if it has none yet."""
