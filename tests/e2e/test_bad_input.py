@@ -130,8 +130,9 @@ def test_all_that_the_runtime_refuses_is_told_at_once_with_remedies(platform: Pl
     )
     said = namespace.wait_condition("triage", "ConfigResolved", "False", "ConfigInvalid")
     assert said == (
-        "spec.models[0].apiKey.secretKeyRef: Secret 'llm' or its key 'token' is missing; kubectl create secret generic "
-        f"llm --namespace {namespace.name} --from-literal=token=<the key>, or add the key to it if the Secret is there. "
+        "spec.models[0].apiKey.secretKeyRef: Secret 'llm' or its key 'token' is missing; kubectl create secret "
+        f"generic llm --namespace {namespace.name} --from-literal=token=<the key>, or add the key to it if the Secret "
+        "is there. "
         "spec.models[1].model: the provider 'groq' is not installed in this image; build an image on the runtime's "
         "with `pip install 'mizzen[groq]'` and name it in spec.pod.image. "
         "spec.agent.output_schema.type: is no valid JSON schema: 'objekt' is not valid under any of the given schemas; "
