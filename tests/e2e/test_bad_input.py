@@ -10,6 +10,7 @@ import pytest
 from devcluster import Cluster, CommandFailedError
 from tests.conftest import Platform
 from tests.support.namespace import Namespace, Object, agent_deployment
+from tests.support.waiting import wait_for
 
 ONE_MODEL_SOURCE = "give the model either in spec.agent.model or in spec.models, exactly one of the two"
 
@@ -174,6 +175,22 @@ def test_an_image_that_does_not_start_is_told_with_the_pods_reason(platform: Pla
         "The container ended with exit code 2. (See `kubectl logs --previous` of the pod. Does the image build on "
         "Mizzen's runtime, for the node's platform?)"
     )
+
+
+def test_a_process_that_ends_though_nobody_asked_the_pod_to_is_told_and_started_again(
+    platform: Platform, namespace: Namespace
+) -> None:
+    namespace.apply(agent_deployment("triage"))
+    namespace.wait_ready("triage")
+    namespace.kubectl("exec", "deployment/triage", "--", "sh", "-c", "kill 1")
+
+    def told() -> list[str]:
+        return [event["message"] for event in namespace.list("events") if event["reason"] == "PodFailing"]
+
+    (said,) = wait_for(told, "an event", seconds=60)
+    assert said.startswith("The container ended with exit code 0. (See `kubectl logs --previous` of the pod.")
+    namespace.wait_ready("triage")
+    assert namespace.ask("triage", "Hello").status == 200
 
 
 @pytest.mark.parametrize("kind", ["service", "deployment", "serviceaccount"])
