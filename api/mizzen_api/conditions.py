@@ -96,6 +96,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.NO_POD_READY: "Wait: what is wrong is told within half a minute.",
     Reason.INVALID_SPEC: "Correct the fields that the message names.",
     Reason.CONFIG_INVALID: "Do what the message says of each problem. A pod notices a new Secret when it starts again.",
+    Reason.CONTRACT_MISMATCH: "Build the image on the runtime of the operator's release, or upgrade the operator.",
     Reason.MOUNT_FAILED: "Create the object that the message names; kubelet tries again by itself.",
     Reason.IMAGE_UNAVAILABLE: "Correct `spec.pod.image`, or give credentials in `spec.pod.imagePullSecrets`.",
     Reason.OOM_KILLED: "Raise `spec.pod.resources.limits.memory`, or let fewer requests run at once.",

@@ -12,9 +12,10 @@ import pytest
 from devcluster import DevCluster
 from mizzen_operator.status.event_reader import PAUSE_SECONDS
 from mizzen_operator.status.events import SHARE
+from mizzen_operator.status.trouble import ORDER
 from tests.conftest import FULL_SIZE
 from tests.integration.operator.audit import resource
-from tests.integration.operator.states import STATES
+from tests.integration.operator.states import LOST_NODE, STATES
 from tests.integration.operator.world import World, made_world
 from tests.support.namespace import Object
 from tests.support.waiting import wait_for
@@ -70,6 +71,11 @@ def test_a_state_is_told_word_by_word(world: World, name: str) -> None:
     wait_for(told, f"what is said of {name}", seconds=240 if state.only_full else 120, interval=0.2)
     if not state.passes:
         assert world.told(name)[-1] == state.says()
+
+
+def test_every_trouble_of_a_pod_is_had_for_real() -> None:
+    told = {state.ready.split()[1].rstrip(":") for state in (*STATES.values(), *LOST_NODE.values())}
+    assert set(ORDER) <= told
 
 
 def pods(world: World, name: str) -> list[Object]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from mizzen_api.conditions import Reason
+from mizzen_api.conditions import MEANINGS, REMEDIES, SENTENCES, ConditionType, Reason
 from mizzen_api.contract import StartFailure, fit_start_failure
 from mizzen_api.problems import Problem
 from mizzen_operator.records import Rollout
 from mizzen_operator.status.pod_status import Trouble
-from mizzen_operator.status.trouble import EVICTION_SECONDS, find_trouble, seconds_until_news
+from mizzen_operator.status.trouble import EVICTION_SECONDS, ORDER, find_trouble, seconds_until_news
 from tests.unit.operator.builders import NOON, Object, at, container, pod
 
 NOW = NOON.timestamp()
@@ -322,3 +322,10 @@ def test_a_configuration_of_another_contract_is_told_in_the_runtimes_words() -> 
     problem = Problem(field="contractVersion", message="this runtime does not know version 0", remedy="do this")
     words = StartFailure(kind="Contract", problems=(problem,)).model_dump_json()
     assert trouble_of(ended(words)) == Trouble(Reason.CONTRACT_MISMATCH, str(problem))
+
+
+def test_every_reason_has_its_sentence_and_every_trouble_a_remedy() -> None:
+    assert set(SENTENCES) == set(Reason)
+    assert set(MEANINGS) == set(ConditionType)
+    failures = {Reason.INVALID_SPEC, Reason.POD_REFUSED, Reason.NAME_CONFLICT, Reason.WRITE_FAILED}
+    assert set(ORDER) | failures <= set(REMEDIES)
