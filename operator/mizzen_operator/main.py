@@ -45,6 +45,8 @@ from mizzen_operator.workqueue import WorkQueue
 
 STOP_SECONDS = 3.0
 """What running reconciles get when the process is asked to end."""
+FRESH_SECONDS = 5.0
+"""For how long a list of everything is new enough to begin to work from."""
 WAIT_SECONDS = 5.0
 """How often a missing CRD or an absent API server is looked for."""
 
@@ -165,6 +167,8 @@ class Operator:
         self._cache = cache
         self._workers = Workers(self._queue, reconciler.reconcile, registry)
         self._resync = Resync(cluster, cache, self._queue, settings.namespaces, rng)
+        self._filled = 0.0
+        """When everything was listed."""
         self._connection = connection
         self._leadership = leadership
         self._intake = Intake(cache, self._queue)
@@ -193,7 +197,7 @@ class Operator:
             source = EventSource(self._connection, self._resync.namespaces(), self._intake, self._watches.requested)
             self._watching = asyncio.create_task(source.run(lambda: _stop_on_signals(stop)), name="watches")
             self._health.started()
-            self._leading = asyncio.create_task(self._lead(), name="leadership")
+            self._leading = asyncio.create_task(self._lead(stop), name="leadership")
             await self._until_stopped(stop)
         finally:
             await self._give_up_leadership()
@@ -203,26 +207,32 @@ class Operator:
             await self._endpoints.stop()
             _log.info("stopped")
 
-    async def _lead(self) -> None:
+    async def _lead(self, stop: asyncio.Event) -> None:
         """Wait for leadership, work, and stop at once when it is lost.
 
         Raises:
-            CannotWorkError: There is no right to take part.
+            CannotWorkError: There is no right to take part, or to work.
             LeadershipLostError: It was lost.
         """
         try:
             await self._leadership.acquire()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._leadership.keep(), name="leading")
+                tasks.create_task(self._begin(stop), name="beginning")
         except ClusterError as error:
             raise _cannot_work(error) from error
+        except ExceptionGroup as failures:
+            await self._workers.stop(0)
+            raise failures.exceptions[0] from None
+
+    async def _begin(self, stop: asyncio.Event) -> None:
+        """Start the workers, from what is there now: a watch of one who waited long may have been dead unnoticed."""
+        if boot_seconds() - self._filled > FRESH_SECONDS and not await self._fill(stop):
+            return
         self._updates.expect(record.key for record in self._cache.records(Kind.AGENT, None))
         self._queue.resume()
         _log.info("working on %d AgentDeployments in %s", self._resync.queue_all(), self._where())
         self._workers.start()
-        try:
-            await self._leadership.keep()
-        except LeadershipLostError:
-            await self._workers.stop(0)
-            raise
 
     async def _give_up_leadership(self) -> None:
         """End the work, and then let somebody else begin; not at once if a write may still be under way."""
@@ -232,7 +242,7 @@ class Operator:
             await self._leadership.release()
 
     async def _fill(self, stop: asyncio.Event) -> bool:
-        """Wait until everything can be listed. Returns False if the operator is asked to stop before."""
+        """List everything, once that is possible. Returns False if the operator is asked to stop before."""
         while not stop.is_set():
             try:
                 agents = await self._resync.fill()
@@ -243,6 +253,7 @@ class Operator:
             except (ForbiddenError, UnauthorizedError) as error:
                 raise _cannot_work(error) from error
             else:
+                self._filled = boot_seconds()
                 _log.info("found %d AgentDeployments in %s", agents, self._where())
                 return True
             await _wait(stop, WAIT_SECONDS)

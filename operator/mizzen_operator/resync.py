@@ -50,7 +50,7 @@ class Resync:
         return tuple(name for name in self._asked if name is not None and name not in self._refused)
 
     async def fill(self) -> int:
-        """List everything for the first time. Returns how many agents there are.
+        """List everything before the work begins. Returns how many agents there are.
 
         One of several namespaces that refuses us is logged and left out: it must not end the work in the others.
 

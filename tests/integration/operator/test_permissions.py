@@ -1,4 +1,4 @@
-"""The rights in `permissions.RULES`: enough for everything, and none of them unused."""
+"""The operator's rights: enough for everything, and none of them unused."""
 
 import base64
 import json
@@ -10,7 +10,8 @@ import pytest
 
 from devcluster import DevCluster
 from devcluster.api import ApiClient
-from mizzen_operator.permissions import RULES, PolicyRule
+from manifests.chart_files import as_manifest
+from mizzen_operator.permissions import RULES, PolicyRule, lease_rules
 from tests.integration.operator.audit import AuditLog, resource
 from tests.integration.operator.process import OperatorProcess
 from tests.integration.operator.states import STATES
@@ -19,6 +20,8 @@ from tests.support.namespace import Namespace
 from tests.support.waiting import wait_for
 
 ACCOUNT = "operator"
+LEASE = "operator"
+ALL_RULES = (*RULES, *lease_rules(LEASE))
 
 
 def as_role(rules: Iterable[PolicyRule], namespace: str, *, of: str | None = None) -> dict[str, Any]:
@@ -27,10 +30,7 @@ def as_role(rules: Iterable[PolicyRule], namespace: str, *, of: str | None = Non
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": ACCOUNT, "namespace": namespace},
-        "rules": [
-            {"apiGroups": list(rule.api_groups), "resources": list(rule.resources), "verbs": list(rule.verbs)}
-            for rule in rules
-        ],
+        "rules": [as_manifest(rule) for rule in rules],
     }
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -62,8 +62,10 @@ def granted(rules: Iterable[PolicyRule]) -> set[tuple[str, str]]:
 def test_every_right_is_used_and_no_other_is_needed(
     api: ApiClient, cluster: DevCluster, namespace: Namespace, audit: AuditLog, tmp_path: Path
 ) -> None:
-    kubeconfig = kubeconfig_of_account(cluster, namespace, RULES, tmp_path / "kubeconfig")
-    operator = OperatorProcess(kubeconfig, namespace.name).wait_working()
+    kubeconfig = kubeconfig_of_account(cluster, namespace, ALL_RULES, tmp_path / "kubeconfig")
+    lease = f"{namespace.name}/{LEASE}"
+    operator = OperatorProcess(kubeconfig, namespace.name, lease=lease).wait_working()
+    standby = OperatorProcess(kubeconfig, namespace.name, lease=lease).wait_standing_by()
     namespace.apply(STATES["the-process-ends-by-itself"].manifest("silent"))  # only its Events may tell why
     for number in range(6):  # one more than the revisions that are kept
         apply_and_wait(api, namespace, replicas=0, agent={"instructions": f"Try {number}."})
@@ -79,8 +81,8 @@ def test_every_right_is_used_and_no_other_is_needed(
         created = {("create", resource(event)) for event in answered if is_first_apply(event)}
         return {(event["verb"], resource(event)) for event in answered} | created
 
-    wait_for(lambda: used() == granted(RULES), f"use of {granted(RULES)}", seconds=20)
-    assert operator.terminate() == 0
+    wait_for(lambda: used() == granted(ALL_RULES), f"use of {granted(ALL_RULES)}", seconds=20)
+    assert (standby.terminate(), operator.terminate()) == (0, 0)
     forbidden = [event for event in audit.requests(namespace.name) if event["responseStatus"]["code"] == 403]
     assert forbidden == []
 
@@ -91,7 +93,7 @@ def is_first_apply(event: dict[str, Any]) -> bool:
 
 
 def test_there_is_no_wildcard_and_nothing_on_secrets() -> None:
-    for rule in RULES:
+    for rule in ALL_RULES:
         assert "*" not in (*rule.api_groups, *rule.resources, *rule.verbs)
         assert "secrets" not in rule.resources
 
@@ -107,6 +109,19 @@ def test_a_missing_right_ends_the_operator_with_its_name(
     (complaint,) = operator.complaints()
     assert complaint["message"].startswith(f"a right is missing: {missing}")
     assert 'cannot list resource "' in complaint["message"]
+
+
+@pytest.mark.parametrize("missing", ["get", "create"])
+def test_a_missing_right_to_the_lease_ends_the_operator_with_its_name(
+    cluster: DevCluster, namespace: Namespace, tmp_path: Path, missing: str
+) -> None:
+    rules = [*RULES, *(rule for rule in lease_rules(LEASE) if missing not in rule.verbs)]
+    kubeconfig = kubeconfig_of_account(cluster, namespace, rules, tmp_path / "kubeconfig")
+    operator = OperatorProcess(kubeconfig, namespace.name, lease=f"{namespace.name}/{LEASE}")
+    assert operator.exit_status() == 1
+    (complaint,) = operator.complaints()
+    assert complaint["message"].startswith("a right is missing: leases.coordination.k8s.io")
+    assert f'cannot {missing} resource "leases"' in complaint["message"]
 
 
 def test_a_namespace_that_refuses_the_operator_is_left_out_until_it_can_be_read(
