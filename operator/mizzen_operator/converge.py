@@ -93,8 +93,11 @@ class Converger:
         }
         for action in actions:
             await self._perform(record, action, memory)
-            if was_applied and (happening := _put_back(action)) is not None:
+            if was_applied and (happening := _put_back(record.name, action)) is not None:
                 await self._events.tell(record, happening)
+        deployment = self._cache.observe(record.key).child(Kind.DEPLOYMENT, record.name)
+        if (happening := _restarted(deployment, memory)) is not None:
+            await self._events.tell(record, happening)
 
     def _memory(self, record: AgentRecord, observed: Observed) -> Memory:
         """Give what is remembered of an agent's children, with those that are seen now."""
@@ -215,13 +218,36 @@ def _named(action: Action) -> tuple[Kind, str]:
     return action.kind, action.manifest["metadata"]["name"]
 
 
-def _put_back(action: Action) -> Happening | None:
-    """Tell of what somebody else had changed or taken away."""
+def _put_back(agent: str, action: Action) -> Happening | None:
+    """Tell of what somebody else had changed or taken away, and where it is to be changed instead."""
     kind, name = _named(action)
     if isinstance(action, Update) and action.put_back is not None:
-        return Happening(
-            "Normal", "PutBack", "Apply", f"{kind.kind_name} {name}: {action.put_back} was changed, and put back."
-        )
+        note = f"{kind.kind_name} {name}: {action.put_back} was changed, and put back."
+        return Happening("Normal", "PutBack", "Apply", note + _instead(agent, kind, action.put_back))
     if isinstance(action, Create):
         return Happening("Normal", "PutBack", "Apply", f"{kind.kind_name} {name} was missing, and made again.")
     return None
+
+
+def _instead(agent: str, kind: Kind, path: str) -> str:
+    """Give the way to what somebody may have wanted by changing a field of a child."""
+    if kind is not Kind.DEPLOYMENT:
+        return ""
+    if path == "spec.replicas":
+        return f" Scale the agent instead: kubectl scale agd/{agent} --replicas=N"
+    if path.startswith("spec.template"):
+        return f" What runs is what the agent's spec says: kubectl edit agd/{agent}"
+    return ""
+
+
+def _restarted(deployment: ChildRecord | None, memory: Memory) -> Happening | None:
+    """Tell of a `kubectl rollout restart` that was not seen before; the restarts seen at first are old."""
+    if deployment is None or deployment.rollout is None:
+        return None
+    now = deployment.rollout.restarted_at
+    before = memory.restarts.get(deployment.uid, now)
+    memory.restarts = {deployment.uid: now}
+    if now is None or now == before:
+        return None
+    note = f"Deployment {deployment.name}: new pods of the same revision replace the old ones, as asked at {now}."
+    return Happening("Normal", "Restarted", "Restart", note)

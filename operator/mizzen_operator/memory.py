@@ -15,3 +15,5 @@ class Memory:
     """Uids of the children that it was seen to own: one of them that loses its owner gets it back."""
     overruled: dict[str, Overruled] = field(default_factory=dict)
     """By uid of the child: what came of an apply that admission changed. It is not applied again to the same end."""
+    restarts: dict[str, str | None] = field(default_factory=dict)
+    """By uid of the Deployment: the `kubectl rollout restart` that was seen last. What came before is not told."""

@@ -21,6 +21,8 @@ ANNOTATION_APPLIED = f"{GROUP}/applied"
 """On each child: the hash of what was last applied, so that a field which is no longer desired is noticed."""
 AUTOSCALER = "kube-controller-manager"
 """Who writes to the scale subresource for a HorizontalPodAutoscaler."""
+ANNOTATION_RESTARTED = "kubectl.kubernetes.io/restartedAt"
+"""What `kubectl rollout restart` writes into the pods' template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class Rollout:
     available: int
     refusal: str | None
     """Why its pods cannot be created, if so."""
+    restarted_at: str | None = None
+    """When `kubectl rollout restart` was last asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,10 +253,11 @@ def _rollout(raw: Mapping[str, Any]) -> Rollout:
         for condition in status.get("conditions") or ()
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True"
     )
+    template = raw["spec"]["template"].get("metadata") or {}
     return Rollout(
         generation=raw["metadata"].get("generation", 0),
         observed_generation=status.get("observedGeneration", 0),
-        revision=_revision(raw["spec"]["template"].get("metadata") or {}),
+        revision=_revision(template),
         wanted=raw["spec"].get("replicas", 1),
         autoscaled=_is_autoscaled(raw["metadata"]),
         replicas=status.get("replicas", 0),
@@ -260,6 +265,7 @@ def _rollout(raw: Mapping[str, Any]) -> Rollout:
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         refusal=next(refusals, None),
+        restarted_at=(template.get("annotations") or {}).get(ANNOTATION_RESTARTED),
     )
 
 

@@ -10,6 +10,7 @@ from devcluster.api import ApiClient
 from tests.integration.operator.process import OperatorProcess
 from tests.support.namespace import Namespace, agent_deployment
 from tests.support.waiting import wait_for
+from tests.unit.operator.test_by_hand import SCALED_BY_HAND
 
 PATHS = {
     "serviceaccounts": "api/v1",
@@ -167,7 +168,7 @@ def test_a_field_that_is_edited_by_hand_is_put_back_and_an_event_names_it(
         seconds=5,
     )
     events = wait_for(lambda: events_about(namespace, "PutBack"), "an event", seconds=5)
-    assert events == ["Deployment hello: spec.replicas was changed, and put back."]
+    assert events == [SCALED_BY_HAND]
 
 
 def events_about(namespace: Namespace, reason: str) -> list[str]:

@@ -14,6 +14,11 @@ from tests.unit.operator.builders import KEY, Object
 from tests.unit.operator.fake_cluster import FakeCluster
 from tests.unit.operator.test_reconcile import DEPLOYMENT, STATUS, Setup
 
+SCALED_BY_HAND = (
+    "Deployment hello: spec.replicas was changed, and put back. "
+    "Scale the agent instead: kubectl scale agd/hello --replicas=N"
+)
+
 
 def notes(setup: Setup, reason: str) -> list[str]:
     """Give what the events of a reason say."""
@@ -99,6 +104,50 @@ def test_a_rollout_that_is_undone_by_hand_is_put_back_and_told() -> None:
     assert after["spec"]["template"]["metadata"]["labels"]["mizzen.dev/revision"] == revision
     (note,) = notes(setup, "PutBack")
     assert note.startswith("Deployment hello: spec.template.")
+    assert note.endswith("put back. What runs is what the agent's spec says: kubectl edit agd/hello")
+
+
+def test_a_deployment_that_is_scaled_is_put_back_with_the_way_to_scale_the_agent() -> None:
+    setup = at_rest()
+
+    def scale(raw: Object) -> None:
+        raw["spec"]["replicas"] = 7
+
+    setup.intake.seen(Kind.DEPLOYMENT, setup.cluster.change(Kind.DEPLOYMENT, "hello", scale))
+    setup.work()
+    assert notes(setup, "PutBack") == [SCALED_BY_HAND]
+
+
+def test_a_rollout_restart_is_left_alone_and_told_once() -> None:
+    setup = at_rest()
+
+    def restart_at(time: str) -> None:
+        def restart(raw: Object) -> None:
+            raw["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": time}
+
+        setup.intake.seen(Kind.DEPLOYMENT, setup.cluster.change(Kind.DEPLOYMENT, "hello", restart))
+
+    writes = setup.cluster.writes.count(DEPLOYMENT)
+    for time in ("2026-11-27T10:00:00Z", "2026-11-27T10:00:00Z", "2026-11-27T11:00:00Z"):
+        restart_at(time)
+        setup.work()
+    setup.reconcile()
+    assert setup.cluster.writes.count(DEPLOYMENT) == writes
+    told = "Deployment hello: new pods of the same revision replace the old ones, as asked at 2026-11-27T{}:00:00Z."
+    assert notes(setup, "Restarted") == [told.format(10), told.format(11)]
+
+
+def test_a_rollout_restart_before_the_operators_own_start_is_not_told() -> None:
+    before = at_rest()
+
+    def restart(raw: Object) -> None:
+        raw["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "yesterday"}
+
+    before.cluster.change(Kind.DEPLOYMENT, "hello", restart)
+    setup = Setup(before.cluster)
+    setup.see_all()
+    setup.work()
+    assert notes(setup, "Restarted") == []
 
 
 def test_an_owner_that_was_taken_from_a_child_is_put_back() -> None:

@@ -1,0 +1,152 @@
+"""Pods come and go under load, for every reason that there is: no request fails, no stream is cut."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from devcluster import DevCluster
+from devcluster.shell import find_program, run
+from devcluster.spec import load_node
+from tests.conftest import FULL_SIZE, Platform
+from tests.support.echo_model import EchoModel
+from tests.support.load import Load, figures
+from tests.support.namespace import Namespace, Object, agent_deployment
+from tests.support.waiting import wait_for
+
+IN_FLIGHT = 200 if FULL_SIZE else 40
+TIMES = 2 if FULL_SIZE else 1
+"""How often each disturbance happens."""
+REPLICAS = 3
+MODEL_SECONDS = 2.0
+"""What an answer takes: so that as many in flight are no more than two cores answer beside all else."""
+AGENT = "triage"
+PODS = f"app.kubernetes.io/instance={AGENT}"
+
+
+@pytest.fixture(scope="module")
+def model(platform: Platform) -> Iterator[EchoModel]:
+    """A model that answers with the question, on the host, where the pods reach it."""
+    with EchoModel(load_node(platform.cluster.paths).subnet.host, seconds=MODEL_SECONDS) as model:
+        yield model
+
+
+@pytest.fixture
+def agent(platform: Platform, namespace: Namespace, model: EchoModel) -> "Agent":
+    """An agent of three pods that answers with the question."""
+    agent = Agent(platform.cluster, namespace, model.url)
+    agent.apply(replicas=REPLICAS)
+    agent.wait_settled(REPLICAS)
+    return agent
+
+
+class Agent:
+    """The agent under load, and what is done to it. Each disturbance returns when it is over."""
+
+    def __init__(self, cluster: DevCluster, namespace: Namespace, model_url: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._models = [{"model": "vllm:echo", "baseUrl": model_url}]
+        self._edits = 0
+        self.url = ""
+
+    def apply(self, **spec: Any) -> None:
+        """Apply the resource."""
+        instructions = f"Repeat what you are told, for the {self._edits}. time."
+        self._namespace.apply(
+            agent_deployment(AGENT, agent={"instructions": instructions}, models=self._models, **spec)
+        )
+
+    def wait_settled(self, replicas: int) -> None:
+        """Wait until so many pods are ready and all others are gone."""
+
+        def settled() -> bool:
+            pods = self.pods()
+            assert [is_ready(pod) for pod in pods] == [True] * replicas, [told(pod) for pod in pods]
+            assert not any("deletionTimestamp" in pod["metadata"] for pod in pods)
+            return True
+
+        self._namespace.wait_ready(AGENT)
+        wait_for(settled, f"{replicas} ready pods and no other", seconds=120, interval=0.3)
+        self.url = f"{self._namespace.address(AGENT)}/v1/run"
+
+    def pods(self) -> list[Object]:
+        """Give the pods, those that are leaving too."""
+        return self._namespace.list("pods", PODS)
+
+    def restart(self) -> None:
+        """`kubectl rollout restart`."""
+        self._namespace.kubectl("rollout", "restart", f"deployment/{AGENT}")
+        self._namespace.kubectl("rollout", "status", f"deployment/{AGENT}", "--timeout=100s")
+        self.wait_settled(REPLICAS)
+
+    def edit(self) -> None:
+        """Make another revision."""
+        self._edits += 1
+        self.apply(replicas=REPLICAS)
+        self.wait_settled(REPLICAS)
+
+    def scale_down(self) -> None:
+        """Take a pod away, and bring one back."""
+        for replicas in (REPLICAS - 1, REPLICAS):
+            self._namespace.kubectl("scale", f"agd/{AGENT}", f"--replicas={replicas}")
+            self.wait_settled(replicas)
+
+    def delete_pod(self) -> None:
+        """`kubectl delete pod`, which waits until it is gone."""
+        self._namespace.kubectl("delete", "pod", self.pods()[0]["metadata"]["name"])
+        self.wait_settled(REPLICAS)
+
+    def stop_container(self) -> None:
+        """Ask a pod's process to end, on the node: nobody has told the API server that it will leave."""
+        pod = self.pods()[0]
+        (status,) = pod["status"]["containerStatuses"]
+        signal_container(self._cluster, status["containerID"].removeprefix("containerd://"), "SIGTERM")
+
+        def restarted() -> bool:
+            (now,) = self._namespace.get("pod", pod["metadata"]["name"])["status"]["containerStatuses"]
+            return bool(now["restartCount"] == status["restartCount"] + 1)
+
+        wait_for(restarted, "the container's restart", seconds=100, interval=0.3)
+        self.wait_settled(REPLICAS)
+
+
+def signal_container(cluster: DevCluster, container: str, signal: str) -> None:
+    """Send a signal to a container's first process, as whoever is on the node can."""
+    ctr = find_program("ctr", "containerd")
+    where = ["--address", str(cluster.paths.containerd_socket), "--namespace", "k8s.io"]
+    run([ctr, *where, "tasks", "kill", "--signal", signal, container])
+
+
+def is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def told(pod: Object) -> str:
+    return json.dumps({"name": pod["metadata"]["name"], **pod["status"]})
+
+
+DISTURBANCES: list[Callable[[Agent], None]] = [
+    Agent.restart,
+    Agent.edit,
+    Agent.scale_down,
+    Agent.delete_pod,
+    Agent.stop_container,
+]
+
+
+@pytest.mark.parametrize("pooled", [True, False], ids=["pooled", "new connections"])
+def test_no_request_fails_and_no_stream_is_cut_when_pods_come_and_go(agent: Agent, pooled: bool) -> None:
+    with Load(agent.url, workers=IN_FLIGHT, pooled=pooled, ramp=MODEL_SECONDS) as load:
+        for disturb in DISTURBANCES * TIMES:
+            begun = time.monotonic()
+            disturb(agent)
+            ended = time.monotonic()
+            summed = figures(load.between(begun, ended))
+            sys.stdout.write(f"{disturb.__name__}, {ended - begun:.1f} s: {summed}\n")
+    sys.stdout.write(f"in all: {figures(load.asked)}; the client took {load.cpu_seconds:.1f} s of a core\n")
+    assert load.lost() == []
