@@ -12,7 +12,7 @@ from tests.support.waiting import wait_for
 SAMPLES = CHECKOUT / "manifests" / "samples"
 
 
-@pytest.mark.parametrize("name", ["hello", "structured", "model-server"])
+@pytest.mark.parametrize("name", ["hello", "structured", "fallback", "model-server"])
 def test_a_sample_is_accepted_as_it_is(platform: Platform, namespace: Namespace, name: str) -> None:
     said = namespace.kubectl("apply", "--dry-run=server", "-f", str(SAMPLES / f"{name}.yaml"))
     assert all(line.endswith("(server dry run)") for line in said.splitlines())
