@@ -19,6 +19,10 @@ class Image:
     """Files and folders, relative to the repository, that the Containerfile copies."""
     seconds: float
     """How long it usually takes to build on two cores, with nothing cached."""
+    context: str = "."
+    """Folder, relative to the repository, that the Containerfile copies from."""
+    built_on: str | None = None
+    """Name of the image that it is built on; None for the base."""
 
     def reference(self, base: str, checkout: Path = REPOSITORY) -> str:
         """Give name and tag; the tag is a hash of the base's reference, the Containerfile and each input's content.
@@ -53,9 +57,30 @@ IMAGES = {
             ("requirements/model-server.txt", "images/model-server/server.py"),
             seconds=30,
         ),
+        Image(
+            "example-triage",
+            "examples/triage/Containerfile",
+            ("examples/triage/pyproject.toml", "examples/triage/acme_triage"),
+            seconds=10,
+            context="examples/triage",
+            built_on="runtime",
+        ),
     )
 }
 """Every image, by its name."""
+OWN = tuple(name for name, image in IMAGES.items() if image.built_on is None)
+"""The project's own images; the others are what users build on them."""
+
+
+def reference_of(name: str, base: str) -> str:
+    """Give an image's name and tag.
+
+    Args:
+        name: Of `IMAGES`.
+        base: Reference of the base, on which it is built directly, or the image that it is built on.
+    """
+    image = IMAGES[name]
+    return image.reference(base if image.built_on is None else reference_of(image.built_on, base))
 
 
 def _files(checkout: Path, inputs: tuple[str, ...]) -> Iterator[Path]:

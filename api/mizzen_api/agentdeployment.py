@@ -74,13 +74,11 @@ class AgentDeploymentSpec(ApiModel):
     }
 
     agent: AgentSpec | None = None
-    """The agent in pydantic-ai's own AgentSpec, in its own snake_case. Give it here, or as own code in `entrypoint`."""
+    """The agent in pydantic-ai's own AgentSpec, in its own snake_case. Give it here, or own code in `entrypoint`."""
     entrypoint: Entrypoint | None = None
-    """The agent in own code, as `package.module:name`: a pydantic-ai Agent, or a function without parameters, plain or
-    async, that gives one. Its image is named in `pod.image`."""
+    """The agent in own code, as `package.module:name`: an Agent of pydantic-ai, or a function that gives one."""
     models: Annotated[tuple[ModelEndpoint, ...], Field(min_length=1, max_length=8)] | None = None
-    """The whole chain of models, in order of preference: the next one answers when one fails. Beside `entrypoint` it
-    may be left out; given, it takes the place of the model that the code names."""
+    """The chain of models, in order of preference: the next answers when one fails. It replaces own code's model."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many pods. Left out, the operator fills in how many there are (1 at first) and then leaves it alone: what
     `kubectl scale` or an autoscaler that targets this resource sets stays."""

@@ -33,13 +33,21 @@ def test_a_sample_begins_with_how_it_is_applied(path: Path) -> None:
     assert f"manifests/samples/{path.name}" in head
 
 
-def test_hello_asks_the_sample_model_server() -> None:
-    (hello,) = documents(CHECKOUT / "manifests" / "samples" / "hello.yaml")
+@pytest.mark.parametrize("name", ["hello", "fallback"])
+def test_the_sample_that_answers_asks_the_sample_model_server(name: str) -> None:
+    (agent,) = documents(CHECKOUT / "manifests" / "samples" / f"{name}.yaml")
     service, deployment = documents(CHECKOUT / "manifests" / "samples" / "model-server.yaml")
-    (model,) = hello["spec"]["models"]
+    model = agent["spec"]["models"][-1]
     port = service["spec"]["ports"][0]["port"]
     assert model["baseUrl"] == f"http://{service['metadata']['name']}:{port}/v1"
     server = (CHECKOUT / "images" / "model-server" / "server.py").read_text()
     assert f'MODEL_NAME = "{model["model"].partition(":")[2]}"' in server
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
+
+
+def test_the_first_model_of_the_fallback_is_one_that_nobody_serves() -> None:
+    (fallback,) = documents(CHECKOUT / "manifests" / "samples" / "fallback.yaml")
+    host = fallback["spec"]["models"][0]["baseUrl"].removeprefix("http://").partition(":")[0]
+    served = {document["metadata"]["name"] for path in SAMPLES for document in documents(path)}
+    assert host not in served

@@ -97,6 +97,16 @@ def test_every_field_survives_the_api_server(crd: dict[str, Any], namespace: Nam
     assert read.model_dump(mode="json", exclude_none=True, by_alias=True)["spec"]["models"] == FULL_SPEC["models"]
 
 
+@pytest.mark.parametrize("models", [None, [{"model": "test"}]], ids=["without models", "with models"])
+def test_own_code_survives_the_api_server_and_gets_no_agent_by_default(
+    crd: dict[str, Any], namespace: Namespace, models: list[dict[str, str]] | None
+) -> None:
+    manifest = agent_deployment("triage", agent=None, entrypoint="acme_triage.agents:Agents.triage", models=models)
+    namespace.apply(manifest, "--validate=strict")
+    stored = namespace.get("agd", "triage")["spec"]
+    assert {key: stored[key] for key in stored.keys() - {"pod", "replicas"}} == manifest["spec"]
+
+
 def test_every_field_is_in_the_full_example() -> None:
     schema = generated()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
@@ -109,7 +119,8 @@ def test_every_field_is_in_the_full_example() -> None:
                 lacking += missing(child, value[name], f"{path}.{name}")
         return lacking
 
-    assert missing(schema, FULL_SPEC, "spec") == ["spec.agent.model"]  # it excludes spec.models
+    # The one excludes spec.agent, the other spec.models.
+    assert missing(schema, FULL_SPEC, "spec") == ["spec.entrypoint", "spec.agent.model"]
 
 
 def test_defaults_are_filled_in_by_the_api_server(crd: dict[str, Any], namespace: Namespace) -> None:
@@ -129,6 +140,10 @@ def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Na
     ("spec", "message"),
     [
         ({"models": [{"model": "gpt-5"}]}, "spec.models[0].model"),
+        ({"entrypoint": "acme:triage"}, "give the agent either in spec.agent or as own code in spec.entrypoint"),
+        ({"agent": None}, "give the agent either in spec.agent or as own code in spec.entrypoint"),
+        ({"agent": None, "entrypoint": "acme.triage"}, "spec.entrypoint"),
+        ({"agent": None, "entrypoint": "acme:tri-age"}, "spec.entrypoint"),
         ({"models": [{"model": "test", "requestTimeout": "30"}]}, "spec.models[0].requestTimeout"),
         *(
             ({"models": [{"model": "test", "requestTimeout": text}]}, "must be more than 0 and at most 24h")

@@ -229,7 +229,7 @@ def drops_the_connection(exchange: Exchange) -> None:
 class ModelServer:
     """Plays the behaviours that a test queues, one a request; after the last it fails with 500."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.abandoned = threading.Event()
@@ -251,14 +251,15 @@ class ModelServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
                 """Keep quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}/v1"
 
     def will(self, *behaviours: Behaviour) -> None:
         """Queue what to do with the next requests."""

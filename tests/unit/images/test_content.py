@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from images.base import base_reference
-from images.content import IMAGES, REPOSITORY, Image
+from images.content import IMAGES, OWN, REPOSITORY, Image, reference_of
 
 BASE = "localhost/base:1"
 INPUTS = ("lock.txt", "source")
@@ -63,8 +63,20 @@ def test_the_same_bytes_in_other_files_are_another_image(checkout: Path) -> None
 def test_everything_that_a_containerfile_copies_counts(image: Image) -> None:
     for line in (REPOSITORY / image.containerfile).read_text().splitlines():
         if line.startswith("COPY ") and "--from=" not in line:
-            for source in line.split()[1:-1]:
+            for name in line.split()[1:-1]:
+                source = str(Path(image.context) / name)
                 assert source in image.inputs, f"{image.containerfile} copies {source}, which its tag does not follow"
+
+
+def test_what_an_image_is_built_on_goes_into_its_tag() -> None:
+    assert IMAGES["example-triage"].built_on == "runtime"
+    runtime = reference_of("runtime", BASE)
+    assert reference_of("example-triage", BASE) == IMAGES["example-triage"].reference(runtime)
+    assert reference_of("example-triage", BASE) != reference_of("example-triage", "localhost/base:2")
+
+
+def test_an_example_is_no_image_of_the_projects_own() -> None:
+    assert OWN == ("operator", "runtime", "model-server")
 
 
 def test_the_operators_code_does_not_go_into_the_runtime_nor_the_reverse() -> None:

@@ -1,0 +1,1 @@
+"""Sorts support tickets of Acme's customers."""
