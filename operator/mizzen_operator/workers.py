@@ -62,7 +62,7 @@ class Workers:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        return not late
+        return not any(task.cancelled() for task in self._tasks)
 
     def are_alive(self) -> bool:
         """Tell whether every task that was started runs and none is stuck in one reconcile."""

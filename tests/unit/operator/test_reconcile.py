@@ -11,6 +11,7 @@ from mizzen_operator.cluster.errors import ConflictError, ForbiddenError, NotFou
 from mizzen_operator.errors import TryAgainError, WaitForError
 from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import WATCHED, Kind
+from mizzen_operator.leadership import NotLeadingError
 from mizzen_operator.reconcile import TOLD_FAILURES, Reconciler
 from mizzen_operator.status.events import EventRecorder
 from mizzen_operator.updates import ReleaseUpdates
@@ -258,3 +259,19 @@ def test_an_agent_that_is_well_is_looked_at_when_something_happens() -> None:
     setup.work()
     assert setup.reconcile() is None
     assert setup.cluster.asked == []
+
+
+def test_a_reconcile_that_loses_the_right_to_write_ends_there_and_says_nothing() -> None:
+    setup = Setup()
+
+    def lose() -> None:
+        raise NotLeadingError
+
+    async def reconcile() -> None:
+        with pytest.raises(NotLeadingError):
+            await setup.reconciler.reconcile(KEY, TOLD_FAILURES)
+
+    setup.cluster.before["apply Service/hello"] = lose
+    asyncio.run(reconcile())
+    assert [write.partition("/")[0] for write in setup.cluster.writes] == ["apply ServiceAccount", "apply ConfigMap"]
+    assert setup.cluster.events == []
