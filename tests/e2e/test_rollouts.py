@@ -11,8 +11,10 @@ import pytest
 from devcluster import DevCluster
 from devcluster.shell import find_program, run
 from devcluster.spec import load_node
+from mizzen_api.names import LABEL_REVISION, TRAFFIC_PORT
 from tests.conftest import FULL_SIZE, Platform
 from tests.support.echo_model import EchoModel
+from tests.support.http import call
 from tests.support.load import Load, figures
 from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.waiting import wait_for
@@ -104,7 +106,7 @@ class Agent:
         """Ask a pod's process to end, on the node: nobody has told the API server that it will leave."""
         pod = self.pods()[0]
         (status,) = pod["status"]["containerStatuses"]
-        signal_container(self._cluster, status["containerID"].removeprefix("containerd://"), "SIGTERM")
+        signal_container(self._cluster, container_of(pod), "SIGTERM")
 
         def restarted() -> bool:
             (now,) = self._namespace.get("pod", pod["metadata"]["name"])["status"]["containerStatuses"]
@@ -150,3 +152,47 @@ def test_no_request_fails_and_no_stream_is_cut_when_pods_come_and_go(agent: Agen
             sys.stdout.write(f"{disturb.__name__}, {ended - begun:.1f} s: {summed}\n")
     sys.stdout.write(f"in all: {figures(load.asked)}; the client took {load.cpu_seconds:.1f} s of a core\n")
     assert load.lost() == []
+
+
+def test_a_revision_that_cannot_start_leaves_the_old_pods_which_come_back_as_they_were(
+    platform: Platform, namespace: Namespace
+) -> None:
+    namespace.apply(agent_deployment(AGENT, replicas=2))
+    namespace.wait_ready(AGENT)
+    old = namespace.get("agd", AGENT)["status"]["stableRevision"]
+    key = {"secretKeyRef": {"name": "llm", "key": "token"}}
+    namespace.apply(agent_deployment(AGENT, replicas=2, models=[{"model": "openai-chat:gpt-5", "apiKey": key}]))
+    assert "Secret 'llm'" in namespace.wait_condition(AGENT, "Ready", "False", "ConfigInvalid", seconds=120)
+
+    deleted, killed = ready_pods(namespace, old)
+    namespace.kubectl("delete", "pod", deleted["metadata"]["name"], "--wait=false")
+    signal_container(platform.cluster, container_of(killed), "SIGKILL")
+
+    def back() -> list[Object]:
+        pods = ready_pods(namespace, old)
+        names = {pod["metadata"]["name"] for pod in pods}
+        assert len(pods) == 2, names
+        assert deleted["metadata"]["name"] not in names
+        assert container_of(killed) not in {container_of(pod) for pod in pods}
+        return pods
+
+    for pod in wait_for(back, "two old pods again, both of new processes", seconds=120, interval=0.3):
+        answer = call(f"http://{pod['status']['podIP']}:{TRAFFIC_PORT}/v1/run", {"input": "Hello"}).json()
+        assert answer["revision"] == old
+    assert namespace.condition(AGENT, "Available")["status"] == "True"
+    assert namespace.condition(AGENT, "Ready")["reason"] == "ConfigInvalid"
+
+    namespace.apply(agent_deployment(AGENT, replicas=2))  # the way back
+    namespace.wait_ready(AGENT)
+    assert namespace.ask(AGENT, "Hello").json()["revision"] == old
+
+
+def ready_pods(namespace: Namespace, revision: str) -> list[Object]:
+    """Give the pods of a revision that serve and stay."""
+    pods = namespace.list("pods", f"{PODS},{LABEL_REVISION}={revision}")
+    return [pod for pod in pods if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+
+
+def container_of(pod: Object) -> str:
+    (status,) = pod["status"]["containerStatuses"]
+    return str(status["containerID"]).removeprefix("containerd://")
