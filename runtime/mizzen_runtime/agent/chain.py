@@ -1,8 +1,9 @@
 """The chain of models: each attempt is noted, and one that is not the last leaves time for those after it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from types import TracebackType
 from typing import Any
 
 from pydantic_ai import RunContext
@@ -59,9 +60,12 @@ class ChainedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask for an answer, within this model's share of the time."""
-        with _noted(self._name):
-            async with self._within_share():
-                return await super().request(messages, model_settings, model_request_parameters)
+        with _Noted(self._name):
+            share = self._share()
+            if share is None:
+                return await self.wrapped.request(messages, model_settings, model_request_parameters)
+            async with self._bounded(share):
+                return await self.wrapped.request(messages, model_settings, model_request_parameters)
 
     @asynccontextmanager
     async def request_stream(
@@ -80,24 +84,21 @@ class ChainedModel(WrapperModel):
         def has_begun() -> bool:
             return stream is not None and stream.time_to_first_chunk(0) is not None
 
-        with _noted(self._name):
+        with _Noted(self._name):
+            share = self._share()
             async with (
-                self._within_share(has_begun),
-                super().request_stream(messages, model_settings, model_request_parameters, run_context) as stream,
+                nullcontext() if share is None else self._bounded(share, has_begun),
+                self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context) as stream,
             ):
                 yield stream
 
     @asynccontextmanager
-    async def _within_share(self, has_begun: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
-        """End what is inside after this model's share of the time, unless it `has_begun` to answer by then.
+    async def _bounded(self, share: float, has_begun: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
+        """End what is inside after `share` seconds, unless it `has_begun` to answer by then.
 
         Raises:
-            ModelRequestTimeout: The share is over.
+            ModelRequestTimeout: They are over.
         """
-        share = self._share()
-        if share is None:
-            yield
-            return
         loop = asyncio.get_running_loop()
         bound = asyncio.timeout(None)
 
@@ -128,20 +129,24 @@ class ChainedModel(WrapperModel):
         return attempts.time_left / (self._followers + 1)
 
 
-@contextmanager
-def _noted(name: str) -> Iterator[None]:
-    """Note one attempt, in the request that is being answered."""
-    attempts = current_attempts.get()
-    if attempts is None:
-        yield
-        return
-    attempt = attempts.begin(name)
-    try:
-        yield
-    except Exception as error:
-        attempt.end(failure_of(error).outcome, facts_of(error))
-        raise
-    except BaseException:
-        attempt.end(None)
-        raise
-    attempt.end(Outcome.OK)
+class _Noted:
+    """Notes one attempt in the request that is being answered. A plain class: every request to a model pays for it."""
+
+    def __init__(self, model: str) -> None:
+        attempts = current_attempts.get()
+        self._attempt = attempts.begin(model) if attempts is not None else None
+
+    def __enter__(self) -> None:
+        """The attempt has begun."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._attempt is None:
+            return
+        if error is None:
+            self._attempt.end(Outcome.OK)
+        elif isinstance(error, Exception):
+            self._attempt.end(failure_of(error).outcome, facts_of(error))
+        else:
+            self._attempt.end(None)  # cancelled, and whoever did it knows what that means

@@ -161,7 +161,8 @@ class _Loading:
         log.error("%s failed", self._watch.doing, extra={"traceback": told})
         last = self._redact(" ".join("".join(traceback.format_exception_only(error)).split()))
         place = place_of_error(error, package)
-        return _refused(f"{self._watch.doing} failed: {last}{f' (at {place})' if place else ''}", _remedy_for(error))
+        # The place first: a long text is cut.
+        return _refused(f"{self._watch.doing} failed{f' at {place}' if place else ''}: {last}", _remedy_for(error))
 
 
 async def _outcome_of(awaited: Awaitable[object]) -> tuple[object, BaseException | None]:

@@ -24,13 +24,13 @@ def check_own_agent(agent: OwnAgent) -> Iterator[Problem]:
     """Find what the runtime cannot give to an agent, apart from its model and its output's schema."""
     if agent.deps_type not in _NO_DEPENDENCIES:
         yield _problem(
-            f"the agent wants dependencies of type {agent.deps_type.__qualname__}, and the runtime has none to give",
+            f"the agent wants dependencies of type {_name_of(agent.deps_type)}, and the runtime has none to give",
             "let a factory make them and the tools refer to them, and leave deps_type out",
         )
     for output in _outputs_of(agent.output_type):
         if output in _UNFINISHED:
             yield _problem(
-                f"its output may be {output.__name__}, and there is nobody yet to continue such a run",
+                f"its output may be {_name_of(output)}, and there is nobody yet to continue such a run",
                 "take it out of output_type, and let no tool wait for an approval or a call outside",
             )
 
@@ -57,9 +57,10 @@ def model_of(agent: OwnAgent) -> tuple[tuple[str, Model] | None, tuple[Problem, 
     except ImportError as error:
         extra = extra_named_in(error) or str(model).partition(":")[0]
         return None, (_problem(f"its model {model!r} needs what this image lacks", remedy_for_missing(extra)),)
-    except UserError as error:
+    except Exception as error:  # noqa: BLE001 - each provider's SDK refuses in its own way
+        said = error.message if isinstance(error, UserError) else type(error).__name__
         remedy = "correct its name, give what it needs in spec.pod.env, or name the chain in spec.models"
-        return None, (_problem(f"its model cannot be had: {error.message}", remedy),)
+        return None, (_problem(f"its model {model!r} cannot be had: {said}", remedy),)
 
 
 def _outputs_of(output_type: object) -> Iterator[Any]:
@@ -71,6 +72,10 @@ def _outputs_of(output_type: object) -> Iterator[Any]:
         yield from members
     else:
         yield output_type
+
+
+def _name_of(kind: object) -> str:
+    return str(getattr(kind, "__qualname__", kind))
 
 
 def _problem(message: str, remedy: str) -> Problem:

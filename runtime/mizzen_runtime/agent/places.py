@@ -52,7 +52,7 @@ def stacks() -> dict[str, list[str]]:
 def _innermost(places: Iterable[_Place], package: str) -> str | None:
     found = [place for place in places if not place[0].f_code.co_filename.startswith("<frozen ")]
     own = [place for place in found if _package_of(place[0]) == package]
-    foreign = [place for place in found if _package_of(place[0]) != _OURS]
+    foreign = [place for place in found if _package_of(place[0]) not in {_OURS, "importlib"}]
     for frame, line in reversed(own or foreign):
         return f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
     return None

@@ -234,10 +234,10 @@ def test_an_import_error_is_told_with_its_last_line_and_logged_in_whole(start: S
 
     (problem,) = problems_of(runtime)
     assert problem["field"] == "spec.entrypoint"
-    assert problem["message"].startswith(
-        "importing acme failed: json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: "
-    )
-    assert problem["message"].endswith("acme.py:3 in <module>)")
+    found, _, said = problem["message"].partition(": ")
+    assert found.startswith("importing acme failed at ")
+    assert found.endswith("acme.py:3 in <module>")
+    assert said.startswith("json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: ")
     traced, told = runtime.errors()
     assert traced["message"] == "importing acme failed"
     assert traced["traceback"][0] == "Traceback (most recent call last):"
@@ -325,7 +325,7 @@ def test_a_pod_that_is_asked_to_leave_does_not_wait_for_own_code(start: Start, w
 def test_own_code_cannot_end_the_process_as_if_all_were_well(start: Start, write: Write) -> None:
     (problem,) = problems_of(start(own("acme:make"), **write("import sys\nsys.exit(0)")))
 
-    assert "importing acme failed: SystemExit: 0" in problem["message"]
+    assert problem["message"].endswith("acme.py:2 in <module>: SystemExit: 0")
 
 
 def test_threads_that_own_code_leaves_behind_do_not_keep_the_process(start: Start, write: Write) -> None:

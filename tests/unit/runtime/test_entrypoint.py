@@ -150,8 +150,8 @@ def test_a_module_that_own_code_misses_is_another_fault(host: Host, write: Write
 
     message, remedy = refusal(host)
 
-    assert message.startswith("importing acme.agents failed: ModuleNotFoundError: No module named 'acme_tools' (at ")
-    assert message.endswith("acme/agents.py:3 in <module>)")
+    assert message.startswith("importing acme.agents failed at ")
+    assert message.endswith("acme/agents.py:3 in <module>: ModuleNotFoundError: No module named 'acme_tools'")
     assert remedy == "install it in the image"
 
 
@@ -215,10 +215,9 @@ def test_an_import_that_fails_is_told_with_the_last_line_and_its_place_in_own_co
 
     message, _ = refusal(host)
 
-    assert message.startswith("importing acme.agents failed: ")
-    assert last_line in message
-    if place is not None:
-        assert place in message.partition(" (at ")[2]
+    found, _, said = message.removeprefix("importing acme.agents failed").partition(": ")
+    assert last_line in said
+    assert place in found if place else found == ""
 
 
 @pytest.mark.parametrize(
@@ -235,8 +234,9 @@ def test_a_factory_that_raises_is_told_likewise(host: Host, write: Write, code: 
 
     message, remedy = refusal(host)
 
-    assert message.startswith("calling acme.agents:triage failed: ValueError: no database (at ")
+    assert message.startswith("calling acme.agents:triage failed at ")
     assert "/acme/agents.py:" in message
+    assert message.endswith(": ValueError: no database")
     assert remedy == REBUILD
 
 

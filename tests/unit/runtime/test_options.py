@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mizzen_api.timing import PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS, TERMINATION_GRACE_SECONDS
+from mizzen_api.timing import PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS, STARTUP_SECONDS, TERMINATION_GRACE_SECONDS
+from mizzen_runtime.leaving import EXIT_SECONDS
 from mizzen_runtime.options import parse_options
 from mizzen_runtime.server import MANAGEMENT_GRACE_SECONDS, MODEL_CLOSE_SECONDS
 
@@ -18,10 +19,15 @@ def test_without_arguments_it_is_a_pod() -> None:
 
 def test_the_pods_grace_period_holds_a_whole_drain() -> None:
     options = parse_options([])
-    longest = options.propagation_delay + options.drain_grace + MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS
+    closing = MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS + EXIT_SECONDS
+    longest = options.propagation_delay + options.drain_grace + closing
 
     assert options.drain_grace > options.request_timeout, "the last request still gets its answer"
-    assert longest + 2 <= TERMINATION_GRACE_SECONDS, "uvicorn's ticks and the exit take their time too"
+    assert longest + 1 <= TERMINATION_GRACE_SECONDS, "uvicorn's ticks take their time too"
+
+
+def test_own_code_that_hangs_is_told_before_the_startup_probe_gives_up() -> None:
+    assert parse_options([]).own_code_timeout <= STARTUP_SECONDS / 2
 
 
 def test_two_ports_of_one_number_are_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +54,7 @@ def test_every_option_can_be_given() -> None:
         (["--request-timeout", "0"], "0 is not a number of seconds above 0"),
         (["--request-timeout", "nan"], "nan is not a number of seconds above 0"),
         (["--propagation-delay", "-1"], "-1 is not a number of seconds of 0 or more"),
+        (["--own-code-timeout", "0"], "0 is not a number of seconds above 0"),
         (["--max-body-bytes", "0"], "0 is not a number of bytes above 0"),
         (["--colour", "blue"], "unrecognized arguments: --colour blue"),
     ],

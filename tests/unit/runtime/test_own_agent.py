@@ -87,14 +87,12 @@ def test_an_output_that_no_json_can_be_made_of_is_told() -> None:
     assert problem.remedy == "let the agent answer with types that pydantic can write as JSON"
 
 
-@pytest.mark.parametrize("deps_type", [Ticket, str])
-def test_an_agent_that_wants_dependencies_is_told_what_to_do(deps_type: type) -> None:
+@pytest.mark.parametrize(("deps_type", "name"), [(Ticket, "Ticket"), (str, "str"), (str | int, "str | int")])
+def test_an_agent_that_wants_dependencies_is_told_what_to_do(deps_type: Any, name: str) -> None:
     (problem,) = check_own_agent(agent(deps_type=deps_type))
 
     assert problem.field == "spec.entrypoint"
-    assert problem.message == (
-        f"the agent wants dependencies of type {deps_type.__name__}, and the runtime has none to give"
-    )
+    assert problem.message == (f"the agent wants dependencies of type {name}, and the runtime has none to give")
     assert problem.remedy == "let a factory make them and the tools refer to them, and leave deps_type out"
 
 
@@ -130,7 +128,7 @@ def test_the_agents_own_model_is_found_with_its_name(monkeypatch: pytest.MonkeyP
         (None, "the agent has no model", "give it one in the code, or name the chain in spec.models"),
         (
             "openai:gpt-5",
-            "its model cannot be had: Set the `OPENAI_API_KEY` environment variable",
+            "its model 'openai:gpt-5' cannot be had: Set the `OPENAI_API_KEY` environment variable",
             "correct its name, give what it needs in spec.pod.env, or name the chain in spec.models",
         ),
         (
