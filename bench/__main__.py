@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "apply")
+BENCHMARKS = ("startup", "overhead", "apply", "edit", "bulk", "footprint")
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ A raw ASGI application on uvicorn with uvloop and httptools; no metrics, no dead
 """
 
 import argparse
+import gc
 import json
 from typing import Any
 
@@ -11,6 +12,8 @@ import uvicorn
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+
+from bench.stub import stub_agents
 
 
 def make_app(base_url: str) -> Any:
@@ -42,13 +45,21 @@ def make_app(base_url: str) -> Any:
     return app
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.baselines.bare_server", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--model-url", required=True)
+    parser.add_argument("--model-url", default="http://127.0.0.1:9/v1")
+    parser.add_argument("--stub", action="store_true", help="answer at once, without a model")
+    parser.add_argument("--tuned", action="store_true", help="collect garbage as rarely as the runtime does")
     options = parser.parse_args()
+    if options.stub:
+        stub_agents()
+    app = make_app(options.model_url)
+    if options.tuned:
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
     uvicorn.run(
-        make_app(options.model_url),
+        app,
         host="127.0.0.1",
         port=options.port,
         loop="uvloop",
@@ -56,3 +67,7 @@ if __name__ == "__main__":
         log_level="warning",
         access_log=False,
     )
+
+
+if __name__ == "__main__":
+    main()

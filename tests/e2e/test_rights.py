@@ -1,6 +1,5 @@
 """The rights of the operator and of agents beside what they asked of the API server in all tests before these."""
 
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,15 +7,11 @@ import yaml
 
 from demo.installation import OPERATOR_NAMESPACE, RELEASE
 from tests.conftest import Platform
-from tests.support.audit import Audit, Event
+from tests.support.audit import Event, events_since
 from tests.support.namespace import Namespace, agent_deployment
 from tests.support.rights import Right, granted, is_lacking, used
 
 pytestmark = pytest.mark.looks_back
-
-
-def events_since(platform: Platform, start: datetime) -> list[Event]:
-    return Audit(platform.cluster.paths.audit_log).since(start)
 
 
 def of_account(events: list[Event], account: str, namespace: str) -> list[Event]:
@@ -42,7 +37,7 @@ def account_of(manifests: list[dict[str, Any]]) -> str:
 def requests(platform: Platform) -> list[Event]:
     """All that the operator has asked of the API server."""
     account = account_of(installed(platform))
-    found = of_account(events_since(platform, platform.begun), account, OPERATOR_NAMESPACE)
+    found = of_account(events_since(platform.cluster.paths, platform.begun), account, OPERATOR_NAMESPACE)
     assert found
     return found
 
@@ -64,7 +59,7 @@ def test_agents_asked_nothing_of_the_api_server_and_have_no_token(platform: Plat
     namespace.apply(agent_deployment("triage"))
     namespace.wait_ready("triage")
     assert namespace.ask("triage", "Hello").status == 200
-    events = events_since(platform, platform.begun)
+    events = events_since(platform.cluster.paths, platform.begun)
     operator = of_account(events, account_of(installed(platform)), OPERATOR_NAMESPACE)
     accounts = {(right.namespace, right.name) for right in used(operator) if is_made_account(right)}
     assert (namespace.name, "triage") in accounts
