@@ -36,10 +36,10 @@ from mizzen_operator.lease import Timing
 from mizzen_operator.logs import configure_logging
 from mizzen_operator.queue_metrics import QueueGauges, QueueMetrics
 from mizzen_operator.reconcile import Reconciler
+from mizzen_operator.release_updates import ReleaseUpdates
 from mizzen_operator.resync import Resync
 from mizzen_operator.settings import Settings, parse_settings
 from mizzen_operator.status.events import EventRecorder
-from mizzen_operator.updates import ReleaseUpdates
 from mizzen_operator.workers import Workers
 from mizzen_operator.workqueue import WorkQueue
 

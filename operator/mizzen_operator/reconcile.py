@@ -25,14 +25,14 @@ from mizzen_operator.errors import ReconcileError, TryAgainError, UserMustActErr
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind
 from mizzen_operator.records import AgentRecord, agent_record
+from mizzen_operator.release_updates import ReleaseUpdates, Standing
 from mizzen_operator.replicas import Replicas, replicas_of
 from mizzen_operator.resource import StoredResource, parse_agent, stored_resource
-from mizzen_operator.revisions import Revisions
+from mizzen_operator.revision_choice import Revisions
 from mizzen_operator.status.conditions import Situation
 from mizzen_operator.status.event_reader import EventReader
 from mizzen_operator.status.events import EventRecorder, happenings
 from mizzen_operator.status.report import compute_invalid_status, compute_status
-from mizzen_operator.updates import ReleaseUpdates, Standing
 
 TOLD_FAILURES = 4
 """A failure that may pass is told when it has not passed after so many: an etcd that elects a leader is no news."""

@@ -1,6 +1,6 @@
 """Which objects an AgentDeployment gets: pure functions from the resource to manifests, one module for each kind."""
 
-from mizzen_operator.desired.agent import Desired, build_desired
+from mizzen_operator.desired.children import Desired, build_desired
 from mizzen_operator.desired.config_map import ANNOTATION_SPEC_HASH, config_map_name
 from mizzen_operator.desired.manifest import Manifest, owned_selector
 from mizzen_operator.desired.problems import InvalidSpecError

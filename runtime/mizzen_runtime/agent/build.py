@@ -19,7 +19,8 @@ from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_sche
 from mizzen_runtime.agent.own_agent import check_own_agent, model_of, output_schema_of
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
-from mizzen_runtime.config import SPEC_FIELD, ConfigRefused, read_keys
+from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
+from mizzen_runtime.model_keys import read_keys
 from mizzen_runtime.redaction import Redactor
 
 JsonSchema = dict[str, Any]

@@ -13,8 +13,8 @@ from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import WATCHED, Kind
 from mizzen_operator.leadership import NotLeadingError
 from mizzen_operator.reconcile import TOLD_FAILURES, Reconciler
+from mizzen_operator.release_updates import ReleaseUpdates
 from mizzen_operator.status.events import EventRecorder
-from mizzen_operator.updates import ReleaseUpdates
 from tests.unit.operator.builders import IMAGE, KEY, NOON, Object, at, container, raw_agent, raw_pod
 from tests.unit.operator.fake_cluster import FakeCluster
 from tests.unit.operator.queues import queue

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from mizzen_api.contract import RuntimeConfig, RuntimeModel, SecretSource
-from mizzen_runtime.config import ConfigRefused, check_shape, read_config, read_keys
+from mizzen_runtime.config import ConfigRefused, check_shape, read_config
+from mizzen_runtime.model_keys import read_keys
 
 
 def config_with_key(path: Path) -> RuntimeConfig:

@@ -5,8 +5,8 @@ from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.desired import Revision, config_map_name, read_revision
 from mizzen_operator.kinds import Kind
 from mizzen_operator.records import AgentRecord, ChildRecord
+from mizzen_operator.release_updates import ReleaseUpdates, Standing
 from mizzen_operator.resource import StoredResource
-from mizzen_operator.updates import ReleaseUpdates, Standing
 
 
 class Revisions:

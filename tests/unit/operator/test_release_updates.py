@@ -1,5 +1,5 @@
 from mizzen_operator.keys import Key
-from mizzen_operator.updates import ReleaseUpdates, Standing
+from mizzen_operator.release_updates import ReleaseUpdates, Standing
 
 KEYS = [Key("team", f"agent-{number}") for number in range(5)]
 
