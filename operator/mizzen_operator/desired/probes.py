@@ -10,12 +10,12 @@ def build_probes() -> dict[str, dict[str, Any]]:
 
     Starting is asked for every second, since it decides how soon a new pod serves; for two minutes, since a provider's
     SDK on a busy node takes long to load. Liveness restarts a pod after half a minute without an answer. Readiness
-    takes a pod out after two misses of two seconds.
+    takes a pod out after two misses in two seconds, well within the time that a leaving one goes on accepting.
     """
     return {
         "startupProbe": _probe(STARTUP_PATH, period=1, failures=120),
         "livenessProbe": _probe(LIVENESS_PATH, period=10, failures=3),
-        "readinessProbe": _probe(READINESS_PATH, period=2, failures=2),
+        "readinessProbe": _probe(READINESS_PATH, period=1, failures=2),
     }
 
 
