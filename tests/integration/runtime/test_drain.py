@@ -49,6 +49,7 @@ def _refuses(port: int) -> bool:
 
 def test_a_draining_runtime_is_ready_until_another_had_time_to_take_over(start: Start) -> None:
     runtime = start(config_of(), "--handover", "30")
+    runtime.wait_logged("serving")
 
     runtime.terminate()
     runtime.wait_logged("draining")
