@@ -13,6 +13,8 @@ class Lifecycle:
         """The agent is built and the traffic port is open."""
         self.draining = False
         """SIGTERM has come."""
+        self.leaving = False
+        """The handover is over: whoever asks whether to send requests here is told not to."""
 
     @property
     def phase(self) -> Phase:

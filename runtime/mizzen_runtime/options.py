@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
+<<<<<<< HEAD
 from mizzen_api.timing import OWN_CODE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
+=======
+from mizzen_api.timing import HANDOVER_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
+>>>>>>> rollouts
 
 MAX_BODY_BYTES = 1024 * 1024
 LAST_CALL_SECONDS = 1.0
@@ -29,8 +33,10 @@ class Options:
     """Port of probes, metrics and state; 0 takes a free one."""
     termination_log: Path | None
     """Where the last words of a failed start go; where kubelet reads them without one."""
+    handover: float
+    """Seconds after SIGTERM in which the process still says that it is ready."""
     propagation_delay: float
-    """Seconds after SIGTERM in which new requests are still accepted."""
+    """Seconds after that in which new connections are still accepted."""
     request_timeout: float
     """Seconds that a request may take in all."""
     max_body_bytes: int
@@ -88,11 +94,18 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         "--termination-log", type=Path, metavar="FILE", help="last words (default: where kubelet reads)"
     )
     parser.add_argument(
+        "--handover",
+        type=_not_negative,
+        default=HANDOVER_SECONDS,
+        metavar="SECONDS",
+        help=f"go on being ready this long after SIGTERM (default: {HANDOVER_SECONDS:g})",
+    )
+    parser.add_argument(
         "--propagation-delay",
         type=_not_negative,
         default=PROPAGATION_SECONDS,
         metavar="SECONDS",
-        help=f"go on accepting this long after SIGTERM (default: {PROPAGATION_SECONDS:g})",
+        help=f"then go on accepting this long (default: {PROPAGATION_SECONDS:g})",
     )
     parser.add_argument(
         "--request-timeout",

@@ -168,7 +168,10 @@ class _Process:
         )
         await self._stop.wait()
         started = time.monotonic()
-        logger.info("draining", extra={"accepting_for_seconds": options.propagation_delay})
+        accepting = options.handover + options.propagation_delay
+        logger.info("draining", extra={"accepting_for_seconds": accepting})
+        await asyncio.sleep(options.handover)
+        self._lifecycle.leaving = True
         await asyncio.sleep(options.propagation_delay)
         await traffic.stop()
         logger.info("drained", extra={"seconds": round(time.monotonic() - started, 3)})

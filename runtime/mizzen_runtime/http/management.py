@@ -64,7 +64,7 @@ class ManagementApp:
         await self._checks(scope, send, {"wired": self._lifecycle.wired})
 
     async def _ready(self, scope: Scope, send: Send) -> None:
-        checks = {"wired": self._lifecycle.wired, "not-draining": not self._lifecycle.draining}
+        checks = {"wired": self._lifecycle.wired, "not-leaving": not self._lifecycle.leaving}
         await self._checks(scope, send, checks)
 
     async def _checks(self, scope: Scope, send: Send, checks: dict[str, bool]) -> None:

@@ -73,7 +73,7 @@ class RuntimeProcess:
         self._log_was_read = False
         self._awaited: set[str] = set()
         command = [sys.executable, "-m", "mizzen_runtime", "--config", str(config_file), "--host", "127.0.0.1"]
-        command += ["--port", "0", "--management-port", "0", "--propagation-delay", "0.2"]
+        command += ["--port", "0", "--management-port", "0", "--handover", "0", "--propagation-delay", "0.2"]
         command += ["--termination-log", str(self.termination_log), *arguments]
         clean = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
         with self._log.open("wb") as log, self._output.open("wb") as output:

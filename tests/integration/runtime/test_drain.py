@@ -47,7 +47,18 @@ def _refuses(port: int) -> bool:
     return False
 
 
-def test_a_draining_runtime_is_unready_at_once_and_still_answers(start: Start) -> None:
+def test_a_draining_runtime_is_ready_until_another_had_time_to_take_over(start: Start) -> None:
+    runtime = start(config_of(), "--handover", "30")
+    runtime.wait_logged("serving")
+
+    runtime.terminate()
+    runtime.wait_logged("draining")
+
+    assert runtime.manage("/readyz").status == 200
+    assert runtime.run("Hello").headers["connection"] == "close"
+
+
+def test_after_the_handover_it_is_unready_and_still_answers(start: Start) -> None:
     runtime = start(config_of(), "--propagation-delay", "30")
     connection = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=30)
     connection.request("GET", "/v1/agent")
@@ -58,8 +69,8 @@ def test_a_draining_runtime_is_unready_at_once_and_still_answers(start: Start) -
     runtime.terminate()
     runtime.wait_logged("draining")
 
-    assert runtime.manage("/readyz").status == 503
-    assert runtime.manage("/readyz?verbose").body == b"[+]wired ok\n[-]not-draining failed\nnot ok: not-draining\n"
+    until(lambda: runtime.manage("/readyz").status == 503, "it is unready")
+    assert runtime.manage("/readyz?verbose").body == b"[+]wired ok\n[-]not-leaving failed\nnot ok: not-leaving\n"
     assert runtime.manage("/livez").status == runtime.manage("/startupz").status == 200
     assert runtime.manage("/state").json["phase"] == "Draining"
     connection.request("POST", "/v1/run", b'{"input": "Hello"}', {"content-type": "application/json"})

@@ -34,7 +34,7 @@ def test_liveness_answers_before_the_agent_is_imported(start: Start) -> None:
 
     assert (live.status, live.body) == (200, b"ok\n")
     assert (started.status, started.body) == (503, b"not ok: wired\n")
-    assert (ready.status, ready.body) == (503, b"[-]wired failed\n[+]not-draining ok\nnot ok: wired\n")
+    assert (ready.status, ready.body) == (503, b"[-]wired failed\n[+]not-leaving ok\nnot ok: wired\n")
     for early in (metrics, state):
         assert early.status == 503
         assert early.json["detail"] == "the agent is not built yet"

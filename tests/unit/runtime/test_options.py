@@ -2,8 +2,17 @@ from pathlib import Path
 
 import pytest
 
+<<<<<<< HEAD
 from mizzen_api.timing import PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS, STARTUP_SECONDS, TERMINATION_GRACE_SECONDS
 from mizzen_runtime.leaving import EXIT_SECONDS
+=======
+from mizzen_api.timing import (
+    HANDOVER_SECONDS,
+    PROPAGATION_SECONDS,
+    REQUEST_TIMEOUT_SECONDS,
+    TERMINATION_GRACE_SECONDS,
+)
+>>>>>>> rollouts
 from mizzen_runtime.options import parse_options
 from mizzen_runtime.server import MANAGEMENT_GRACE_SECONDS, MODEL_CLOSE_SECONDS
 
@@ -13,14 +22,20 @@ def test_without_arguments_it_is_a_pod() -> None:
 
     assert (options.host, options.port, options.management_port) == (None, 8080, 8081)
     assert (options.config, options.termination_log) == (None, None)
-    assert (options.propagation_delay, options.request_timeout) == (PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS)
+    assert (options.handover, options.propagation_delay) == (HANDOVER_SECONDS, PROPAGATION_SECONDS)
+    assert options.request_timeout == REQUEST_TIMEOUT_SECONDS
     assert options.max_body_bytes == 1024 * 1024
 
 
 def test_the_pods_grace_period_holds_a_whole_drain() -> None:
     options = parse_options([])
+<<<<<<< HEAD
     closing = MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS + EXIT_SECONDS
     longest = options.propagation_delay + options.drain_grace + closing
+=======
+    accepting = options.handover + options.propagation_delay
+    longest = accepting + options.drain_grace + MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS
+>>>>>>> rollouts
 
     assert options.drain_grace > options.request_timeout, "the last request still gets its answer"
     assert longest + 1 <= TERMINATION_GRACE_SECONDS, "uvicorn's ticks take their time too"
@@ -40,11 +55,11 @@ def test_two_ports_of_one_number_are_told(capsys: pytest.CaptureFixture[str]) ->
 
 def test_every_option_can_be_given() -> None:
     options = parse_options(
-        ["--config", "a.json", "--port", "0", "--propagation-delay", "0", "--request-timeout", "1.5"]
+        ["--config", "a.json", "--port", "0", "--handover", "2", "--propagation-delay", "0", "--request-timeout", "1.5"]
     )
 
     assert options.config == Path("a.json")
-    assert (options.port, options.propagation_delay, options.request_timeout) == (0, 0, 1.5)
+    assert (options.port, options.handover, options.propagation_delay, options.request_timeout) == (0, 2, 0, 1.5)
 
 
 @pytest.mark.parametrize(

@@ -150,12 +150,19 @@ async def test_while_draining_clients_are_asked_to_close() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wired", "draining", "phase", "ready"),
-    [(False, False, "Starting", 503), (True, False, "Serving", 200), (True, True, "Draining", 503)],
+    ("wired", "draining", "leaving", "phase", "ready"),
+    [
+        (False, False, False, "Starting", 503),
+        (True, False, False, "Serving", 200),
+        (True, True, False, "Draining", 200),
+        (True, True, True, "Draining", 503),
+    ],
 )
-async def test_readiness_follows_the_life_of_the_process(wired: bool, draining: bool, phase: str, ready: int) -> None:
+async def test_readiness_follows_the_life_of_the_process(
+    wired: bool, draining: bool, leaving: bool, phase: str, ready: int
+) -> None:
     lifecycle, sent = Lifecycle(), Sent()
-    lifecycle.wired, lifecycle.draining = wired, draining
+    lifecycle.wired, lifecycle.draining, lifecycle.leaving = wired, draining, leaving
 
     await ManagementApp(lifecycle)(scope_of("/readyz", b"verbose=1"), receiving(), sent)
 
