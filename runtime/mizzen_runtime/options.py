@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
-<<<<<<< HEAD
-from mizzen_api.timing import OWN_CODE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
-=======
-from mizzen_api.timing import HANDOVER_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
->>>>>>> rollouts
+from mizzen_api.timing import HANDOVER_SECONDS, OWN_CODE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
 
 MAX_BODY_BYTES = 1024 * 1024
 LAST_CALL_SECONDS = 1.0

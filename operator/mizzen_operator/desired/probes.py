@@ -9,14 +9,9 @@ from mizzen_api.timing import STARTUP_SECONDS
 def build_probes() -> dict[str, dict[str, Any]]:
     """Give the three probes of the runtime's container.
 
-    <<<<<<< HEAD
-        Starting is asked for every second, since it decides how soon a new pod serves. Liveness restarts a pod after half a
-        minute without an answer. Readiness takes a pod out after two misses of two seconds.
-    =======
-        Starting is asked for every second, since it decides how soon a new pod serves; for two minutes, since a provider's
-        SDK on a busy node takes long to load. Liveness restarts a pod after half a minute without an answer. Readiness
-        takes a pod out after two misses in two seconds, well within the time that a leaving one goes on accepting.
-    >>>>>>> rollouts
+    Starting is asked for every second, since it decides how soon a new pod serves. Liveness restarts a pod after half a
+    minute without an answer. Readiness takes a pod out after two misses in two seconds, well within the time that a
+    leaving one goes on accepting.
     """
     return {
         "startupProbe": _probe(STARTUP_PATH, period=1, failures=STARTUP_SECONDS),

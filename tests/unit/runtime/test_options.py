@@ -2,17 +2,14 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
-from mizzen_api.timing import PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS, STARTUP_SECONDS, TERMINATION_GRACE_SECONDS
-from mizzen_runtime.leaving import EXIT_SECONDS
-=======
 from mizzen_api.timing import (
     HANDOVER_SECONDS,
     PROPAGATION_SECONDS,
     REQUEST_TIMEOUT_SECONDS,
+    STARTUP_SECONDS,
     TERMINATION_GRACE_SECONDS,
 )
->>>>>>> rollouts
+from mizzen_runtime.leaving import EXIT_SECONDS
 from mizzen_runtime.options import parse_options
 from mizzen_runtime.server import MANAGEMENT_GRACE_SECONDS, MODEL_CLOSE_SECONDS
 
@@ -29,13 +26,9 @@ def test_without_arguments_it_is_a_pod() -> None:
 
 def test_the_pods_grace_period_holds_a_whole_drain() -> None:
     options = parse_options([])
-<<<<<<< HEAD
-    closing = MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS + EXIT_SECONDS
-    longest = options.propagation_delay + options.drain_grace + closing
-=======
     accepting = options.handover + options.propagation_delay
-    longest = accepting + options.drain_grace + MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS
->>>>>>> rollouts
+    closing = MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS + EXIT_SECONDS
+    longest = accepting + options.drain_grace + closing
 
     assert options.drain_grace > options.request_timeout, "the last request still gets its answer"
     assert longest + 1 <= TERMINATION_GRACE_SECONDS, "uvicorn's ticks take their time too"
