@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind
-from mizzen_operator.records import AgentRecord, ChildRecord, PodRecord, Record, ReplicaSetRecord
+from mizzen_operator.records import AgentRecord, ChildRecord, PodRecord, Record, ReplicaSetRecord, Rollout
 
 Name = tuple[Kind, str]
 
@@ -28,6 +28,12 @@ class Observed:
     def child(self, kind: Kind, name: str) -> ChildRecord | None:
         """Give the child of a kind and name, or None."""
         return next((child for child in self.children if (child.kind, child.name) == (kind, name)), None)
+
+    def own_rollout(self, agent: AgentRecord) -> Rollout | None:
+        """Give what the Deployment that an agent owns says about its pods, or None if there is none."""
+        deployment = self.child(Kind.DEPLOYMENT, agent.name)
+        is_own = deployment is not None and deployment.owner is not None and deployment.owner.uid == agent.uid
+        return deployment.rollout if deployment is not None and is_own else None
 
 
 class Cache:

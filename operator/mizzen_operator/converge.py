@@ -87,10 +87,8 @@ class Converger:
             return
         # The Deployment comes last: where it has the revision, all other children were there. What is missing or
         # different before was not changed by anybody, it was never made.
-        was_applied = reported and desired.revision.name in {
-            stored.status.stable_revision,
-            stored.status.candidate_revision,
-        }
+        current = stored.status.candidate_revision or stored.status.stable_revision
+        was_applied = reported and desired.revision.name == current
         for action in actions:
             await self._perform(record, action, memory)
             if was_applied and (happening := _put_back(record.name, action)) is not None:

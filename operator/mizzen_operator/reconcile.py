@@ -23,7 +23,6 @@ from mizzen_operator.converge import Converger, try_again
 from mizzen_operator.desired import Desired, InvalidSpecError, Revision, build_desired, render_revision
 from mizzen_operator.errors import ReconcileError, TryAgainError, UserMustActError
 from mizzen_operator.keys import Key
-from mizzen_operator.kinds import Kind
 from mizzen_operator.records import AgentRecord, agent_record
 from mizzen_operator.release_updates import ReleaseUpdates, Standing
 from mizzen_operator.replicas import Replicas, replicas_of
@@ -155,8 +154,6 @@ class Reconciler:
     ) -> Situation:
         """Collect what the conditions are computed from."""
         observed = self._cache.observe(record.key)
-        deployment = observed.child(Kind.DEPLOYMENT, record.name)
-        ours = deployment is not None and deployment.owner is not None and deployment.owner.uid == record.uid
         return Situation(
             generation=stored.generation,
             replicas=desired.replicas if desired else stored.replicas or 0,
@@ -164,7 +161,7 @@ class Reconciler:
             runtime_image=desired.revision.image if desired else stored.status.runtime_image,
             stable_revision=stored.status.stable_revision,
             failure=failure,
-            rollout=deployment.rollout if deployment is not None and ours else None,
+            rollout=observed.own_rollout(record),
             pods=observed.pods,
             events={},
             now=self._now().timestamp(),

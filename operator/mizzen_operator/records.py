@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from mizzen_api.names import CONTAINER_NAME, GROUP, KIND, LABEL_INSTANCE, LABEL_REVISION
-from mizzen_operator.desired import ANNOTATION_SPEC_HASH
+from mizzen_operator.desired import SPEC_HASH_KEY
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind
 
@@ -215,7 +215,7 @@ def child_record(kind: Kind, key: Key, raw: Mapping[str, Any]) -> ChildRecord:
         owner=Owner(kind=owner["kind"], name=owner["name"], uid=owner["uid"]) if owner else None,
         applied=(metadata.get("annotations") or {}).get(ANNOTATION_APPLIED),
         revision=_revision(metadata),
-        spec_hash=(metadata.get("annotations") or {}).get(ANNOTATION_SPEC_HASH),
+        spec_hash=(raw.get("data") or {}).get(SPEC_HASH_KEY),
         content=json.dumps(comparable(raw), separators=(",", ":")),
         rollout=_rollout(raw) if kind is Kind.DEPLOYMENT else None,
     )

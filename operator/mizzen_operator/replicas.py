@@ -11,8 +11,7 @@ there. Two cases need the operator's hand, and it writes the number into the res
 from dataclasses import dataclass
 
 from mizzen_operator.cache import Observed
-from mizzen_operator.kinds import Kind
-from mizzen_operator.records import AgentRecord, Rollout
+from mizzen_operator.records import AgentRecord
 from mizzen_operator.resource import StoredResource
 from mizzen_operator.status.events import Happening
 
@@ -36,19 +35,13 @@ def replicas_of(record: AgentRecord, stored: StoredResource, observed: Observed)
         stored: What it asks for, and what was reported on it last.
         observed: What is known of its children.
     """
-    rollout = _own_rollout(record, observed)
+    rollout = observed.own_rollout(record)
     if stored.replicas is None:
         return Replicas(rollout.wanted if rollout is not None else 1, to_write=True)
     is_reported = stored.status.observed_generation == stored.generation  # else the resource has the last word
     if rollout is not None and rollout.autoscaled and is_reported and rollout.wanted != stored.replicas:
         return Replicas(rollout.wanted, to_write=True, happening=_wrong_target(record.name))
     return Replicas(stored.replicas)
-
-
-def _own_rollout(record: AgentRecord, observed: Observed) -> Rollout | None:
-    deployment = observed.child(Kind.DEPLOYMENT, record.name)
-    is_own = deployment is not None and deployment.owner is not None and deployment.owner.uid == record.uid
-    return deployment.rollout if deployment is not None and is_own else None
 
 
 def _wrong_target(name: str) -> Happening:

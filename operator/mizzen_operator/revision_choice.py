@@ -1,5 +1,7 @@
 """Which revision an agent runs: what its spec renders to now, or what an earlier release rendered from that spec."""
 
+from collections import OrderedDict
+
 from mizzen_operator.cache import Cache, Observed
 from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.desired import Revision, config_map_name, read_revision
@@ -7,6 +9,9 @@ from mizzen_operator.kinds import Kind
 from mizzen_operator.records import AgentRecord, ChildRecord
 from mizzen_operator.release_updates import ReleaseUpdates, Standing
 from mizzen_operator.resource import StoredResource
+
+_REMEMBERED = 512
+"""A revision takes some KB; more are read again when they are needed."""
 
 
 class Revisions:
@@ -23,11 +28,14 @@ class Revisions:
         self._cluster = cluster
         self._cache = cache
         self._updates = updates
+        self._read: OrderedDict[str, Revision] = OrderedDict()
+        """By uid of the ConfigMap, which is immutable: the revisions that were read back last."""
 
     async def choose(self, record: AgentRecord, stored: StoredResource, fresh: Revision) -> Revision:
         """Give the revision that an agent is to run.
 
-        It stays with the one that it has as long as nobody has edited the spec that this was rendered from.
+        It stays with the one that it has as long as nobody has edited the spec that this was rendered from; but to one
+        that has not come up yet it is not bound, and to the one that serves it may always go back.
 
         Args:
             record: The resource.
@@ -35,14 +43,33 @@ class Revisions:
             fresh: What its spec renders to now.
         """
         observed = self._cache.observe(record.key)
-        deployment = observed.child(Kind.DEPLOYMENT, record.name)
-        rollout = deployment.rollout if deployment is not None else None
-        is_under_way = rollout is not None and rollout.revision == fresh.name
-        kept = _config_map(observed, record.name, stored.status.candidate_revision or stored.status.stable_revision)
-        if is_under_way or kept is None or kept.spec_hash != fresh.spec_hash or self._updates.admits(record.key):
+        rollout = observed.own_rollout(record)
+        candidate, stable = stored.status.candidate_revision, stored.status.stable_revision
+        is_there = fresh.name in {candidate, stable, rollout.revision if rollout is not None else None}
+        if is_there or self._updates.admits(record.key):
             return fresh
-        raw = await self._cluster.get(Kind.CONFIG_MAP, record.key.namespace, kept.name)
-        return (read_revision(raw) if raw is not None else None) or fresh
+        has_come_up = any(pod.ready and pod.revision == candidate for pod in observed.pods)
+        for name in (candidate if has_come_up else None, stable):
+            if name is not None and (kept := await self._kept(record, observed, name, fresh.spec_hash)) is not None:
+                return kept
+        return fresh
+
+    async def _kept(self, record: AgentRecord, observed: Observed, name: str, spec_hash: str) -> Revision | None:
+        """Read a revision back, past the cache, if it was rendered from the spec with this hash."""
+        config_map = config_map_name(record.name, name)
+        known = observed.child(Kind.CONFIG_MAP, config_map)
+        if known is not None and known.spec_hash != spec_hash:
+            return None
+        if known is not None and known.uid in self._read:
+            return self._read[known.uid]
+        raw = await self._cluster.get(Kind.CONFIG_MAP, record.key.namespace, config_map)
+        revision = read_revision(raw) if raw is not None else None
+        if raw is None or revision is None or (revision.name, revision.spec_hash) != (name, spec_hash):
+            return None
+        self._read[raw["metadata"]["uid"]] = revision
+        if len(self._read) > _REMEMBERED:
+            self._read.popitem(last=False)
+        return revision
 
     def standing(
         self, record: AgentRecord, stored: StoredResource, fresh: Revision, chosen: Revision, is_rolled_out: bool
@@ -58,8 +85,7 @@ class Revisions:
         """
         stable = stored.status.stable_revision
         if chosen.name != fresh.name:
-            # One that does not come up is moved only where that leads back: who broke it is to mend it.
-            return Standing.BEHIND if is_rolled_out or stable == fresh.name else Standing.CURRENT
+            return Standing.BEHIND if is_rolled_out else Standing.CURRENT
         before = _config_map(self._cache.observe(record.key), record.name, stable)
         was_edited = before is None or before.spec_hash != fresh.spec_hash
         return Standing.CURRENT if is_rolled_out or stable == fresh.name or was_edited else Standing.MOVING

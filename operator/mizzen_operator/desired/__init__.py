@@ -1,13 +1,13 @@
 """Which objects an AgentDeployment gets: pure functions from the resource to manifests, one module for each kind."""
 
 from mizzen_operator.desired.children import Desired, build_desired
-from mizzen_operator.desired.config_map import ANNOTATION_SPEC_HASH, config_map_name
+from mizzen_operator.desired.config_map import SPEC_HASH_KEY, config_map_name
 from mizzen_operator.desired.manifest import Manifest, owned_selector
 from mizzen_operator.desired.problems import InvalidSpecError
 from mizzen_operator.desired.revision import Revision, read_revision, render_revision
 
 __all__ = [
-    "ANNOTATION_SPEC_HASH",
+    "SPEC_HASH_KEY",
     "Desired",
     "InvalidSpecError",
     "Manifest",

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint
 from mizzen_api.contract import RuntimeConfig, RuntimeModel, SecretSource, api_key_path
 from mizzen_api.duration import seconds
-from mizzen_api.names import GROUP, LABEL_REVISION
+from mizzen_api.names import LABEL_REVISION
 from mizzen_api.problems import Problem
 from mizzen_operator.desired.manifest import Manifest, metadata
 
 if TYPE_CHECKING:
     from mizzen_operator.desired.revision import Revision
 
-ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
-"""On a revision's ConfigMap: the hash of the spec that it was rendered from."""
+SPEC_HASH_KEY = "spec-hash"
+"""Key of the ConfigMap that holds the hash of the spec that it was rendered from; it is not mounted."""
 POD_TEMPLATE_KEY = "pod-template.json"
 """Key of the ConfigMap that holds the pods' template; it is not mounted."""
 MAX_DATA_BYTES = 1024 * 1024
@@ -53,10 +53,7 @@ def build_config_map(agent: AgentDeployment, revision: "Revision") -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            **metadata(agent, name, **{LABEL_REVISION: revision.name}),
-            "annotations": {ANNOTATION_SPEC_HASH: revision.spec_hash},
-        },
+        "metadata": metadata(agent, name, **{LABEL_REVISION: revision.name}),
         "immutable": True,
         "data": dict(revision.data),
     }

@@ -4,7 +4,8 @@ Whatever changes what a pod runs makes a new revision: the agent, the names, ord
 settings of its pods, the image. The number of pods and the contents of Secrets do not.
 
 A revision is rendered from a spec, and kept whole in its ConfigMap: another release of the operator, which renders the
-same spec in another way or has another default image, reads it back and leaves the pods as they are.
+same spec in another way or has another default image, reads it back and leaves the pods as they are. What is read back
+must have the name that it is read by, so that nobody who may write ConfigMaps can have pods of his own run.
 """
 
 import hashlib
@@ -14,14 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment
-from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
+from mizzen_api.contract import CONFIG_FILE
 from mizzen_api.names import LABEL_REVISION
-from mizzen_operator.desired.config_map import ANNOTATION_SPEC_HASH, POD_TEMPLATE_KEY, runtime_config, size_problem
+from mizzen_operator.desired.config_map import POD_TEMPLATE_KEY, SPEC_HASH_KEY, runtime_config, size_problem
 from mizzen_operator.desired.manifest import Manifest
 from mizzen_operator.desired.pod_template import build_pod_template
 from mizzen_operator.desired.problems import InvalidSpecError, spec_problems
 
 REVISION_LENGTH = 10
+_ROUNDS = 1000
+"""Of the hash: a name has 47 bits, which alone would be too few to keep somebody from finding other data for it."""
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes' own for generated names: no vowels, so that no word comes out, and nothing that looks like another."""
 
@@ -32,10 +35,13 @@ class Revision:
 
     name: str
     """Hash of the rest."""
-    spec_hash: str
-    """Of the spec that it was rendered from: see `spec_hash_of`."""
     data: Mapping[str, str]
     """Of its ConfigMap, to the letter: that is immutable, and another release may write JSON in another way."""
+
+    @property
+    def spec_hash(self) -> str:
+        """Hash of the spec that it was rendered from: see `spec_hash_of`."""
+        return self.data[SPEC_HASH_KEY]
 
     @property
     def pod_template(self) -> Manifest:
@@ -59,31 +65,31 @@ def render_revision(agent: AgentDeployment, runtime_image: str) -> Revision:
     Raises:
         InvalidSpecError: The resource passes its schema and still cannot be built.
     """
-    nameless = build_pod_template(agent, "", runtime_image)
-    name = _name_of(runtime_config(agent, ""), nameless)
-    data = {
-        CONFIG_FILE: runtime_config(agent, name).model_dump_json(exclude_none=True),
-        POD_TEMPLATE_KEY: json.dumps(build_pod_template(agent, name, runtime_image), separators=(",", ":")),
-    }
+    name = name_of(_render(agent, "", runtime_image))
+    data = _render(agent, name, runtime_image)
     problems = (*spec_problems(agent), *filter(None, [size_problem(data)]))
     if problems:
         raise InvalidSpecError(problems)
-    return Revision(name, spec_hash_of(agent), data)
+    return Revision(name, data)
 
 
 def read_revision(config_map: Mapping[str, Any]) -> Revision | None:
-    """Read a revision back from its ConfigMap; None if that does not hold one."""
-    metadata = config_map["metadata"]
-    try:
-        revision = Revision(
-            name=metadata["labels"][LABEL_REVISION],
-            spec_hash=metadata["annotations"][ANNOTATION_SPEC_HASH],
-            data=config_map["data"],
-        )
-        runs_something = bool(revision.image)
-    except (KeyError, IndexError, TypeError, ValueError):
+    """Read a revision back from its ConfigMap; None if what that holds is not the revision of its name."""
+    labels, data = config_map["metadata"].get("labels") or {}, config_map.get("data") or {}
+    name = labels.get(LABEL_REVISION, "")
+    if not name or SPEC_HASH_KEY not in data or POD_TEMPLATE_KEY not in data:
         return None
-    return revision if runs_something else None
+    nameless = {key: text.replace(name, "") for key, text in data.items()}
+    return Revision(name, data) if name_of(nameless) == name else None
+
+
+def _render(agent: AgentDeployment, name: str, runtime_image: str) -> dict[str, str]:
+    """Give the data of a revision's ConfigMap under a name, which may be empty while it is being computed."""
+    return {
+        CONFIG_FILE: runtime_config(agent, name).model_dump_json(exclude_none=True),
+        POD_TEMPLATE_KEY: json.dumps(build_pod_template(agent, name, runtime_image), separators=(",", ":")),
+        SPEC_HASH_KEY: spec_hash_of(agent),
+    }
 
 
 def spec_hash_of(agent: AgentDeployment) -> str:
@@ -96,10 +102,10 @@ def spec_hash_of(agent: AgentDeployment) -> str:
     return hashlib.sha256(_canonical(written)).hexdigest()[:16]
 
 
-def _name_of(config: RuntimeConfig, pod_template: Manifest) -> str:
-    """Name the revision that runs `config` in pods made from `pod_template`, both rendered with an empty revision."""
-    content = {"config": config.model_dump(mode="json", exclude_none=True), "template": pod_template}
-    number = int.from_bytes(hashlib.sha256(_canonical(content)).digest(), "big")
+def name_of(nameless: Mapping[str, str]) -> str:
+    """Name a revision by its data, rendered with an empty name."""
+    digest = hashlib.pbkdf2_hmac("sha256", _canonical(nameless), LABEL_REVISION.encode(), _ROUNDS)
+    number = int.from_bytes(digest, "big")
     characters = []
     for _ in range(REVISION_LENGTH):
         number, place = divmod(number, len(_ALPHABET))

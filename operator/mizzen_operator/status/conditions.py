@@ -185,10 +185,10 @@ def _unfinished(situation: Situation) -> Reason:
 
 
 def _config_resolved(situation: Situation, trouble: Trouble | None) -> Verdict:
-    if situation.revision is None:
-        return _blocked(trouble) or _said("Unknown", Reason.NOT_YET_KNOWN)
     if trouble is not None and trouble.reason in _OF_CONFIGURATION:
         return Verdict("False", trouble.reason, trouble.message)
+    if situation.revision is None:
+        return _said("Unknown", Reason.NOT_YET_KNOWN)
     if any(pod.ready or pod.started for pod in situation.revision_pods()):
         return _said("True", Reason.RESOLVED)
     if situation.replicas == 0:

@@ -50,6 +50,8 @@ def _observed(situation: Situation, before: AgentDeploymentStatus, now: str) -> 
 def _candidate(situation: Situation, before: AgentDeploymentStatus) -> str | None:
     """Give the revision that is being rolled out: the Deployment has it, and it was not complete before."""
     rollout = situation.rollout
+    if situation.revision is None:
+        return before.candidate_revision
     deployed = rollout is not None and rollout.revision == situation.revision
     known = situation.is_rolled_out() or situation.revision == before.stable_revision
     return situation.revision if deployed and not known else None

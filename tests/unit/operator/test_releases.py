@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 from mizzen_api.names import LABEL_REVISION
+from mizzen_operator.desired.revision import name_of
 from mizzen_operator.kinds import Kind
 from tests.unit.operator.builders import IMAGE, Object
 from tests.unit.operator.fake_cluster import FakeCluster
+from tests.unit.operator.test_by_hand import notes
 from tests.unit.operator.test_reconcile import Setup
 
 NEW_IMAGE = "localhost/mizzen-runtime:2"
@@ -93,17 +95,16 @@ def test_what_another_release_rendered_is_kept_whole_and_put_back_if_somebody_ch
 
 def with_older_rendering(cluster: FakeCluster) -> FakeCluster:
     """Have an earlier release applied another template for the same spec, under a revision of its own."""
-    deployment = cluster.objects[Kind.DEPLOYMENT, "team", "hello"]
-    current = deployment["spec"]["template"]["metadata"]["labels"][LABEL_REVISION]
+    current = template(cluster)["metadata"]["labels"][LABEL_REVISION]
+    data = cluster.objects[Kind.CONFIG_MAP, "team", f"hello-{current}"]["data"]
+    older = json.loads(data["pod-template.json"])
+    older["spec"]["terminationGracePeriodSeconds"] = 7
+    data["pod-template.json"] = json.dumps(older)  # with blanks, as another release may write it
+    name = name_of({key: text.replace(current, "") for key, text in data.items()})
     text = json.dumps([cluster.objects[kind, "team", name] for kind, _, name in cluster.objects])
     cluster.objects.clear()
-    for raw in json.loads(text.replace(current, "older")):
-        kind = next(kind for kind in Kind if kind.kind_name == raw["kind"])
-        if kind is Kind.CONFIG_MAP:
-            older = json.loads(raw["data"]["pod-template.json"])
-            older["spec"]["terminationGracePeriodSeconds"] = 7
-            raw["data"]["pod-template.json"] = json.dumps(older)
-        cluster.store(kind, raw)
+    for raw in json.loads(text.replace(current, name)):
+        cluster.store(next(kind for kind in Kind if kind.kind_name == raw["kind"]), raw)
     return cluster
 
 
@@ -146,15 +147,73 @@ def test_a_release_that_does_not_start_is_led_back_by_the_one_before() -> None:
     assert (setup.updates.behind, setup.updates.moving) == (0, 0)
 
 
-def test_a_broken_agent_is_not_moved_and_holds_up_nobody() -> None:
-    broken = rolled_out()
-    broken.edit()
-    broken.see_all()
-    broken.work()
-    setup = Setup(broken.cluster, image=NEW_IMAGE, updates=1)
+def broken_edit() -> Setup:
+    """Give an agent whose last edit does not come up, in front of what served before."""
+    setup = rolled_out()
+    setup.edit()
+    setup.see_all()
+    setup.work()
+    return setup
+
+
+def test_an_edit_that_has_not_come_up_takes_the_new_image_at_once_and_holds_up_nobody() -> None:
+    setup = Setup(broken_edit().cluster, image=NEW_IMAGE, updates=1)
+    setup.work()
+    assert image(setup.cluster) == NEW_IMAGE
+    assert (setup.updates.behind, setup.updates.moving) == (0, 0)
+
+
+def test_a_default_image_that_never_worked_is_mended_by_the_next_release() -> None:
+    first = Setup()
+    first.work()
+    assert first.status().get("stableRevision") is None
+    setup = Setup(first.cluster, image=NEW_IMAGE)
+    setup.work()
+    assert image(setup.cluster) == NEW_IMAGE
+
+
+def test_an_edit_that_is_undone_brings_back_what_ran_before_and_no_other_image() -> None:
+    setup = Setup(rolled_out().cluster, image=NEW_IMAGE)
+    setup.work()
+    setup.edit()
+    setup.see_all()
+    setup.work()
+    assert image(setup.cluster) == NEW_IMAGE
+    setup.instruct("Be brief.")
+    setup.see_all()
     setup.work()
     assert image(setup.cluster) == IMAGE
-    assert (setup.updates.behind, setup.updates.moving) == (0, 0)
+    assert notes(setup, "PutBack") == []
+
+
+def test_a_rollback_of_the_operator_leads_back_whatever_else_it_is_set_to() -> None:
+    bad = Setup(rolled_out().cluster, image=NEW_IMAGE, updates=1)
+    bad.work()
+    setup = Setup(bad.cluster, image=IMAGE, updates=0)
+    setup.work()
+    assert image(setup.cluster) == IMAGE
+    assert notes(setup, "PutBack") == []
+
+
+def test_a_configuration_that_somebody_has_replaced_is_not_run() -> None:
+    before = rolled_out()
+    (name,) = before.cluster.names(Kind.CONFIG_MAP)
+    forged = before.cluster.take_away(Kind.CONFIG_MAP, name)
+    text = forged["data"]["pod-template.json"]
+    forged["data"]["pod-template.json"] = text.replace(IMAGE, "registry.example/mine:1")
+    del forged["metadata"]["uid"]
+    before.cluster.store(Kind.CONFIG_MAP, forged)
+    setup = upgraded(before.cluster)
+    assert image(setup.cluster) == NEW_IMAGE
+
+
+def test_a_configuration_that_lost_its_label_is_found_all_the_same() -> None:
+    before = rolled_out()
+    setup = Setup(before.cluster, image=NEW_IMAGE)
+    (name,) = before.cluster.names(Kind.CONFIG_MAP)
+    setup.intake.gone(setup.cluster.objects[Kind.CONFIG_MAP, "team", name])
+    setup.work()
+    assert image(setup.cluster) == IMAGE
 
 
 def test_a_revision_whose_configuration_is_gone_is_rendered_anew() -> None:
