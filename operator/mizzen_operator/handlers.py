@@ -15,6 +15,7 @@ from mizzen_operator.cluster.connection import Connection, WatchSession
 from mizzen_operator.cluster.gateway import PAGE_SIZE
 from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import WATCHED, Kind
+from mizzen_operator.offspring import offspring
 
 _ERROR_BACKOFFS = (1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 30, 30)
 """About three and a half minutes: an API server that comes back within that is never noticed outside."""
@@ -55,25 +56,25 @@ class EventSource:
         Raises:
             Exception: Why kopf gave up.
         """
-        others = asyncio.all_tasks()
-        try:
-            tasks = await kopf.spawn_tasks(
-                registry=self._registry(),
-                settings=self._settings(),
-                clusterwide=not self._namespaces,
-                namespaces=self._namespaces,
-            )
-            on_started()
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.gather(*ended)
-        finally:
-            # kopf's streams stumble over being closed between two requests; that is nobody's concern any more.
-            asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
-            # Nor that it drops what it was about to start for an object whose event came last.
-            warnings.filterwarnings("ignore", "coroutine 'worker' was never awaited", RuntimeWarning)
-            await _cancel(asyncio.all_tasks() - others)  # kopf's tasks, and what they started and would leave behind
-            for session in self._sessions:
-                await session.drop()
+        with offspring() as started:
+            try:
+                tasks = await kopf.spawn_tasks(
+                    registry=self._registry(),
+                    settings=self._settings(),
+                    clusterwide=not self._namespaces,
+                    namespaces=self._namespaces,
+                )
+                on_started()
+                ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.gather(*ended)
+            finally:
+                # kopf's streams stumble over being closed between two requests; that is nobody's concern any more.
+                asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+                # Nor that it drops what it was about to start for an object whose event came last.
+                warnings.filterwarnings("ignore", "coroutine 'worker' was never awaited", RuntimeWarning)
+                await _cancel(set(started))  # kopf's tasks, and what they started and would leave behind
+                for session in self._sessions:
+                    await session.drop()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()

@@ -276,11 +276,12 @@ class Operator:
             raise RuntimeError("the watches are not started")
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({stopped, self._watching, self._leading}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set() and not self._watching.done():
+            await self._leading
+            await asyncio.wait({stopped, self._watching}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             return
         stopped.cancel()
-        if not self._watching.done():
-            await self._leading
         error = self._watching.exception() if not self._watching.cancelled() else None
         raise WatchesEndedError(
             f"the watches have ended: {str(error) or type(error).__name__}; is a right missing (the chart's role has "

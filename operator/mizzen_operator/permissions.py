@@ -4,7 +4,7 @@
 - `patch` of the scale subresource fills in `spec.replicas` where it was left out; no other field of a spec can be
   written.
 - `get` is the live read before a name is used for the first time, and of the resource before a missing child is made
-  again.
+  again; and it reads back the ConfigMap of a revision that is kept.
 - `delete` is for what is no longer desired. Deployments and Services go with their owner.
 - `list` on events is for those about one pod, by its uid, when the pod's status does not say why it is not ready.
 - There is nothing on Secrets: kubelet mounts them.

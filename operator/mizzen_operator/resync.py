@@ -98,10 +98,11 @@ class Resync:
                 _log.exception("resync failed unexpectedly")
 
     async def readable_again(self) -> str | None:
-        """Wait until a namespace that was left out can be read, and give it."""
+        """Wait until a namespace that is left out now can be read, and give it, whatever is listed meanwhile."""
+        refused = self._refused
         while True:
             await asyncio.sleep(REFUSED_SECONDS)
-            for namespace in self._refused:
+            for namespace in refused:
                 if await self._can_read(namespace):
                     return namespace
 

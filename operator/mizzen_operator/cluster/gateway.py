@@ -1,7 +1,7 @@
 """The `Cluster` on the Kubernetes client's asyncio dynamic client.
 
 The client is used without its models (2 s of import and 120 MiB more) and without discovery (a dozen requests at
-start): the paths of eight kinds are known.
+start): the paths of nine kinds are known.
 """
 
 import json

@@ -125,6 +125,25 @@ def test_a_namespace_that_was_left_out_is_asked_again(monkeypatch: pytest.Monkey
     assert asyncio.run(readable_again()) == "refused"
 
 
+def test_a_namespace_that_another_list_of_everything_finds_readable_is_still_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mizzen_operator.resync.REFUSED_SECONDS", 0.001)
+    cluster = FakeCluster()
+    cluster.failures["list Pod/refused"] = ForbiddenError("pods is forbidden")
+    filled = resync(cluster, Cache(), queue(), "refused", "team")
+
+    async def readable_again() -> str | None:
+        await filled.fill()
+        waiting = asyncio.create_task(filled.readable_again())
+        await asyncio.sleep(0)
+        cluster.failures.clear()
+        await filled.fill()
+        return await asyncio.wait_for(waiting, 10)
+
+    assert asyncio.run(readable_again()) == "refused"
+
+
 def test_a_resync_that_fails_unexpectedly_is_followed_by_the_next(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
