@@ -90,8 +90,8 @@ def test_the_operators_pod_is_admitted_with_every_combination_of_values(
     values = {f"v{number}": combination for number, combination in enumerate(combinations())}
     chart = umbrella_chart(tmp_path, values)
     pods = pods_of(cluster.helm("template", "all", str(chart)).stdout)
-    assert len(pods) == len(values) > len(CHOICES)
-    assert len({json.dumps(pod["spec"], sort_keys=True) for pod in pods}) > len(CHOICES), "values change nothing"
+    assert len(pods) == len(values)
+    assert len({json.dumps(pod["spec"], sort_keys=True) for pod in pods}) > len(pods) / 2, "values change nothing"
     assert admitted(restricted, pods) == [pod["metadata"]["name"] for pod in pods]
 
 

@@ -45,7 +45,10 @@ def test_an_operator_for_one_namespace_has_its_rights_there(
             for resource in rule.resources:
                 expected.setdefault(f"{resource}.{group}" if group else resource, set()).update(rule.verbs)
     # can-i puts a subresource's group behind the resource's name, as in `agentdeployments.mizzen.dev/status`.
-    expected["agentdeployments.mizzen.dev/status"] = expected.pop("agentdeployments/status.mizzen.dev")
+    for subresource in ("scale", "status"):
+        expected[f"agentdeployments.mizzen.dev/{subresource}"] = expected.pop(
+            f"agentdeployments/{subresource}.mizzen.dev"
+        )
     assert own_rights(cluster, user, namespace.name) == expected
 
 

@@ -12,10 +12,10 @@ from tests.integration.runtime.process import Json, RuntimeProcess, Start, confi
 REFUSED = 78
 
 
-def problems_of(runtime: RuntimeProcess) -> list[Json]:
+def problems_of(runtime: RuntimeProcess, kind: str = "Configuration") -> list[Json]:
     assert runtime.exit_code() == REFUSED, runtime.log_text()
     failure = json.loads(runtime.termination_log.read_text())
-    assert (failure["contractVersion"], failure["kind"]) == (1, "Configuration")
+    assert (failure["contractVersion"], failure["kind"]) == (1, kind)
     problems: list[Json] = failure["problems"]
     logged = [(line["field"], line["remedy"]) for line in runtime.errors()]
     assert logged == [(problem["field"], problem["remedy"]) for problem in problems]
@@ -190,7 +190,8 @@ def test_a_provider_that_mizzen_has_no_extra_for_is_told_with_pydantic_ais(start
 def test_a_configuration_that_breaks_the_contract_is_told(
     start: Start, config: bytes, field: str, message: str
 ) -> None:
-    problem = problems_of(start(config))[0]
+    kind = "Contract" if field == "contractVersion" else "Configuration"
+    problem = problems_of(start(config), kind)[0]
 
     assert problem["field"].endswith(field)
     assert problem["message"] == message
