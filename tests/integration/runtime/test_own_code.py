@@ -396,6 +396,50 @@ def test_threads_that_own_code_leaves_behind_do_not_keep_the_process(start: Star
     assert runtime.wait_logged("the process ends without waiting for its threads")["threads"] == ["poller"]
 
 
+def test_a_thread_that_a_factory_gave_up_on_does_not_keep_the_refusal(start: Start, write: Write) -> None:
+    code = """
+        import asyncio
+        import threading
+
+        async def make():
+            await asyncio.wait_for(asyncio.to_thread(threading.Event().wait), 0.1)
+    """
+    runtime = start(own("acme:make"), **write(code))
+
+    (problem,) = problems_of(runtime)
+
+    assert "TimeoutError" in problem["message"]
+    assert runtime.wait_logged("the process ends without waiting for its threads")
+
+
+def test_a_thread_that_a_tool_gave_up_on_does_not_keep_a_drained_process(
+    start: Start, write: Write, model_server: ModelServer
+) -> None:
+    code = """
+        import asyncio
+        import threading
+
+        from pydantic_ai import Agent
+
+        agent = Agent()
+
+        @agent.tool_plain
+        async def ask() -> str:
+            await asyncio.wait_for(asyncio.to_thread(threading.Event().wait), 0.1)
+            return "never"
+    """
+    model_server.will(calls("ask", {}))
+    runtime = start(own("acme:agent", scripted(model_server)), **write(code))
+    assert runtime.run("Hello").status == 500
+    assert runtime.errors()
+
+    runtime.terminate()
+
+    assert runtime.exit_code() == 0
+    assert runtime.wait_logged("drained")
+    assert runtime.wait_logged("the process ends without waiting for its threads")
+
+
 def test_a_thread_of_own_code_that_failed_does_not_keep_the_refusal(start: Start, write: Write) -> None:
     code = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=False).start()\n1 / 0"
 
