@@ -15,7 +15,8 @@ EXIT_REFUSED = 78
 EXIT_FAILED = 70
 """`EX_SOFTWARE`: a fault of the runtime itself or of a library."""
 EXIT_SECONDS = 1.0
-"""What threads that are no daemons, and functions registered with atexit, have for ending after all else has."""
+"""What threads, of the event loop's pool and others that are no daemons, and functions registered with atexit have for
+ending after all else has."""
 
 logger = logging.getLogger("mizzen.server")
 
@@ -24,14 +25,23 @@ Result = TypeVar("Result")
 
 def leave(code: int) -> NoReturn:
     """End the process as Python does, and if that takes longer than `EXIT_SECONDS`, without waiting any more."""
-    bound = threading.Timer(EXIT_SECONDS, _leave_behind, [code])
-    bound.daemon = True
-    bound.start()
+    bound_end(code)
     sys.exit(code)
 
 
+def bound_end(code: int) -> None:
+    """End the process after `EXIT_SECONDS`, if it has not ended by then.
+
+    An event loop that is closed waits for the threads of `asyncio.to_thread`: to be called before that.
+    """
+    bound = threading.Timer(EXIT_SECONDS, _leave_behind, [code])
+    bound.daemon = True
+    bound.start()
+
+
 def _leave_behind(code: int) -> None:
-    threads = [thread.name for thread in threading.enumerate() if not thread.daemon and thread.is_alive()]
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    threads = [thread.name for thread in others if not thread.daemon and thread.is_alive()]
     logger.warning("the process ends without waiting for its threads", extra={"threads": threads})
     leave_at_once(code)
 

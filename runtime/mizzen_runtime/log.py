@@ -112,7 +112,8 @@ def restore(own: str) -> None:
         own: Top-level package of the own code. What it logs is kept from INFO on, unless it has set a level itself.
     """
     logging.disable(logging.NOTSET)
-    for name, known in logging.getLogger().manager.loggerDict.items():
+    # A copy: own code's threads may add loggers at any time.
+    for name, known in list(logging.getLogger().manager.loggerDict.items()):
         if isinstance(known, logging.Logger) and name.partition(".")[0] in _KEPT:
             known.disabled = False
             known.propagate = True

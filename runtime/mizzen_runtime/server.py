@@ -21,7 +21,7 @@ import uvloop
 from mizzen_runtime import log
 from mizzen_runtime.http.management import ManagementApp
 from mizzen_runtime.http.server import HttpServer, bind
-from mizzen_runtime.leaving import EXIT_FAILED, EXIT_REFUSED, in_abandonable_thread, leave_at_once
+from mizzen_runtime.leaving import EXIT_FAILED, EXIT_REFUSED, bound_end, in_abandonable_thread, leave_at_once
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.options import LAST_CALL_SECONDS, Options, parse_options
 
@@ -62,12 +62,27 @@ def main(stop_requested: Callable[[], bool], arguments: Sequence[str] | None = N
             return EXIT_REFUSED
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_Process(options, *sockets).serve(stop_requested))
-    except Exception as error:
-        logger.exception("the runtime failed")
-        message = f"it failed with {type(error).__name__}"
-        _report(options, "Fault", "runtime", message, "the pod's log has the place where it did")
-        return EXIT_FAILED
+            return runner.run(_serve_and_bound_end(options, sockets, stop_requested))
+    except Exception as error:  # noqa: BLE001 - it is logged in there
+        return _report_fault(options, error)
+
+
+async def _serve_and_bound_end(
+    options: Options, sockets: Sequence[socket.socket], stop_requested: Callable[[], bool]
+) -> int:
+    try:
+        code = await _Process(options, *sockets).serve(stop_requested)
+    except Exception as error:  # noqa: BLE001 - it is logged in there
+        code = _report_fault(options, error)
+    bound_end(code)
+    return code
+
+
+def _report_fault(options: Options, error: Exception) -> int:
+    logger.error("the runtime failed", exc_info=error)
+    message = f"it failed with {type(error).__name__}"
+    _report(options, "Fault", "runtime", message, "the pod's log has the place where it did")
+    return EXIT_FAILED
 
 
 def _report_unbound(options: Options, port_field: str, error: OSError) -> None:

@@ -13,6 +13,7 @@ from mizzen_api.contract import RuntimeConfig
 from mizzen_api.problems import Problem
 from mizzen_runtime.agent.chain import chain
 from mizzen_runtime.agent.entrypoint import Host, OwnAgent, load_agent
+from mizzen_runtime.agent.exits import ContainExits
 from mizzen_runtime.agent.models import build_models, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
@@ -121,7 +122,7 @@ def _own_agent(
         description=agent.description,
         output_schema=schema,
         streams_text=agent.output_type is str,
-        run_capabilities=(RaiseContentFilterError(),),
+        run_capabilities=(RaiseContentFilterError(), ContainExits()),
     )
 
 

@@ -50,8 +50,8 @@ def build_models(config: RuntimeConfig, keys: Mapping[int, str]) -> tuple[tuple[
         if endpoint.api_key is not None and index not in keys:
             continue
         try:
-            models.append(_build(endpoint, keys.get(index), field))
-        except _ModelProblem as found:
+            models.append(build_model(endpoint, keys.get(index), field))
+        except ModelRefused as found:
             problems.append(found.problem)
     return tuple(models), (*problems, *_source_problems(config))
 
@@ -67,16 +67,28 @@ def _source_problems(config: RuntimeConfig) -> Iterator[Problem]:
         yield Problem(field="spec.models", message="no model is named", remedy=remedy)
 
 
-class _ModelProblem(Exception):  # noqa: N818 - it carries a problem out of a nested call
+class ModelRefused(Exception):  # noqa: N818 - it carries a problem out of a nested call
+    """A model cannot be built."""
+
     def __init__(self, field: str, message: str, remedy: str) -> None:
         super().__init__(message)
         self.problem = Problem(field=field, message=message, remedy=remedy)
 
 
-def _build(endpoint: RuntimeModel, key: str | None, field: str) -> Model:
+def build_model(endpoint: RuntimeModel, key: str | None, field: str) -> Model:
+    """Build one model, with the settings and the profile that every model of a chain has.
+
+    Args:
+        endpoint: What it is.
+        key: Its key; None where the provider finds one in the environment, or needs none.
+        field: Where it is named.
+
+    Raises:
+        ModelRefused: It cannot be built.
+    """
     if endpoint.model == TEST_MODEL:
         if endpoint.base_url or endpoint.api_key:
-            raise _ModelProblem(field, "the model 'test' asks nobody", "leave baseUrl and apiKey out")
+            raise ModelRefused(field, "the model 'test' asks nobody", "leave baseUrl and apiKey out")
         from pydantic_ai.models.test import TestModel  # noqa: PLC0415 - its import costs a start 40 ms
 
         # Its default calls every tool once with arguments that it makes up.
@@ -88,7 +100,28 @@ def _build(endpoint: RuntimeModel, key: str | None, field: str) -> Model:
     except ImportError as error:
         raise _missing_extra(error, provider_name, field) from error
     except UserError as error:
-        raise _ModelProblem(f"{field}.model", error.message, "correct the model's name") from error
+        raise ModelRefused(f"{field}.model", error.message, "correct the model's name") from error
+    return _configured(model, provider, endpoint)
+
+
+def as_in_a_chain(model: Model) -> Model:
+    """Give a model of own code the settings and the profile that every model of a chain has.
+
+    pydantic-ai makes a model of the name that an `Agent` is given, and keeps no name. A model to which the code gave
+    settings or a profile stays as it is.
+    """
+    provider = model.provider
+    model_class: type[Any] = type(model)
+    if provider is None or not model_class.__module__.startswith("pydantic_ai.models."):
+        return model
+    try:
+        by_name = model_class(model.model_name, provider=provider)
+    except TypeError:  # it wraps others
+        return model
+    return _configured(model, provider, RuntimeModel(model=model.model_id)) if by_name == model else model
+
+
+def _configured(model: Model, provider: Provider[Any], endpoint: RuntimeModel) -> Model:
     # `infer_model` finds the class, but takes neither settings nor profile.
     model_class: type[Any] = type(model)
     configured: Model = model_class(
@@ -111,7 +144,7 @@ def _provider(name: str, endpoint: RuntimeModel, key: str | None, field: str) ->
     try:
         provider_class = infer_provider_class(name)
     except ValueError as error:
-        raise _ModelProblem(f"{field}.model", f"unknown provider {name!r}", _spelling(name)) from error
+        raise ModelRefused(f"{field}.model", f"unknown provider {name!r}", _spelling(name)) from error
     except ImportError as error:
         raise _missing_extra(error, name, field) from error
     parameters = inspect.signature(provider_class.__init__).parameters
@@ -119,11 +152,11 @@ def _provider(name: str, endpoint: RuntimeModel, key: str | None, field: str) ->
     if endpoint.base_url is not None:
         parameter = next((known for known in _BASE_URL_PARAMETERS if known in parameters), None)
         if parameter is None:
-            raise _ModelProblem(f"{field}.baseUrl", f"the provider {name!r} takes no address", "leave it out")
+            raise ModelRefused(f"{field}.baseUrl", f"the provider {name!r} takes no address", "leave it out")
         arguments[parameter] = endpoint.base_url
     if key is not None:
         if "api_key" not in parameters:
-            raise _ModelProblem(f"{field}.apiKey", f"the provider {name!r} takes no key", "leave it out")
+            raise ModelRefused(f"{field}.apiKey", f"the provider {name!r} takes no key", "leave it out")
         arguments["api_key"] = key
     try:
         return provider_class(**arguments)
@@ -137,7 +170,7 @@ def _provider(name: str, endpoint: RuntimeModel, key: str | None, field: str) ->
         )
         if key is not None:
             message = message.replace(key, "<the key>")
-        raise _ModelProblem(
+        raise ModelRefused(
             field, message, "give apiKey and baseUrl in spec.models, or the variable in spec.pod.env"
         ) from error
 
@@ -153,9 +186,9 @@ def _spelling(name: str) -> str:
     return f"{hint}A server in the cluster that speaks OpenAI's protocol is `vllm:`, `ollama:` or `litellm:`"
 
 
-def _missing_extra(error: ImportError, provider: str, field: str) -> _ModelProblem:
+def _missing_extra(error: ImportError, provider: str, field: str) -> ModelRefused:
     extra = extra_named_in(error) or provider
-    return _ModelProblem(
+    return ModelRefused(
         f"{field}.model", f"the provider {provider!r} is not installed in this image", remedy_for_missing(extra)
     )
 

@@ -5,12 +5,12 @@ from types import NoneType
 from typing import Any, get_args
 
 from pydantic_ai import DeferredToolRequests, PendingModelResponse
-from pydantic_ai.exceptions import UserError
-from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models import Model
 
+from mizzen_api.contract import RuntimeModel
 from mizzen_api.problems import Problem
 from mizzen_runtime.agent.entrypoint import OwnAgent
-from mizzen_runtime.agent.models import extra_named_in, remedy_for_missing
+from mizzen_runtime.agent.models import ModelRefused, as_in_a_chain, build_model
 from mizzen_runtime.agent.start_watch import FIELD
 from mizzen_runtime.redaction import Redactor
 
@@ -49,17 +49,13 @@ def model_of(agent: OwnAgent) -> tuple[tuple[str, Model] | None, tuple[Problem, 
     """Give the model that an agent has itself, with its name; or None, and why it cannot be had."""
     model = agent.model
     if isinstance(model, Model):
-        return (model.model_id, model), ()
+        return (model.model_id, as_in_a_chain(model)), ()
     if model is None:
         return None, (_problem("the agent has no model", "give it one in the code, or name the chain in spec.models"),)
     try:
-        return (str(model), infer_model(model)), ()
-    except ImportError as error:
-        extra = extra_named_in(error) or str(model).partition(":")[0]
-        return None, (_problem(f"its model {model!r} needs what this image lacks", remedy_for_missing(extra)),)
-    except Exception as error:  # noqa: BLE001 - each provider's SDK refuses in its own way
-        said = error.message if isinstance(error, UserError) else type(error).__name__
-        remedy = "correct its name, give what it needs in spec.pod.env, or name the chain in spec.models"
+        return (model, build_model(RuntimeModel(model=model), None, FIELD)), ()
+    except ModelRefused as refused:
+        said, remedy = refused.problem.message, refused.problem.remedy
         return None, (_problem(f"its model {model!r} cannot be had: {said}", remedy),)
 
 

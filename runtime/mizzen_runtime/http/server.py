@@ -60,9 +60,24 @@ def _listen(family: int, address: tuple[object, ...]) -> socket.socket:
 
 def _emptied(queue: socket.socket) -> Iterator[socket.socket]:
     """Give the connections that wait in a listening socket's queue, and close it."""
-    with queue, contextlib.suppress(BlockingIOError):
+    with queue, _network_errors_logged():
         while True:
-            yield queue.accept()[0]
+            try:
+                connection, _ = queue.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:  # this client is gone; others may wait behind it
+                continue
+            yield connection
+
+
+@contextlib.contextmanager
+def _network_errors_logged() -> Iterator[None]:
+    """Go on without a connection that cannot be had: to fail would cut off all others."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("a connection could not be taken in before the end", exc_info=error)
 
 
 class _QuietServer(Server):
@@ -88,7 +103,8 @@ class _QuietServer(Server):
             server.close()
         # All of a queue before anything else runs: who is answered comes again while it is open.
         for connection in [connection for queue in queues for connection in _emptied(queue)]:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+            with _network_errors_logged():
+                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> Protocol:
         return Protocol(self.config, self.server_state, self.lifespan.state)

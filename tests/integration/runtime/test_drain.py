@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ import threading
 import time
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -219,6 +221,49 @@ async def test_whoever_has_a_connection_when_no_more_are_accepted_is_answered() 
     await stopping
     for client in clients:
         client.close()
+
+
+class _FailingQueue(socket.socket):
+    """A listening socket whose connections cannot be taken in at its end."""
+
+    failures: ClassVar[list[OSError]] = []
+
+    def dup(self) -> "_FailingQueue":
+        return _FailingQueue(fileno=os.dup(self.fileno()))
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            raise self.failures.pop()
+        return super().accept()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ECONNABORTED, errno.ENETDOWN])
+async def test_a_connection_that_cannot_be_taken_in_cuts_off_no_request(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        arrived.set()
+        await release.wait()
+        await hello(scope, receive, send)
+
+    monkeypatch.setattr(_FailingQueue, "failures", [OSError(code, "it cannot be taken in")])
+    listening = bind("127.0.0.1", 0)
+    serving = HttpServer(slow, _FailingQueue(fileno=listening.detach()), drain_grace=30)
+    await serving.start()
+    client = socket.create_connection(("127.0.0.1", serving.port), timeout=30)
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await arrived.wait()
+
+    stopping = asyncio.create_task(serving.stop())
+    await asyncio.sleep(0.3)
+    release.set()
+
+    assert await asyncio.to_thread(client.recv, 12) == b"HTTP/1.1 200"
+    await stopping
+    client.close()
 
 
 def test_sigterm_during_the_imports_ends_the_start(start: Start, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.runtime.model_server import ModelServer, calls, fills_in, is_filtered, says
-from tests.integration.runtime.process import Json, RuntimeProcess, Start, events_of, scripted, until
+from tests.integration.runtime.model_server import ModelServer, after_release, calls, fills_in, is_filtered, says
+from tests.integration.runtime.process import Json, RuntimeProcess, Start, events_of, read_all, scripted, until
 
 REFUSED = 78
 AGENTS = '''
@@ -165,6 +165,57 @@ def test_a_tool_that_fails_is_opaque_outside(start: Start, write: Write, model_s
     assert "SECRET-TEXT" not in answer.body.decode() + runtime.log_text()
     assert runtime.outcome("agent_failed") == 1
     assert runtime.run("Hello").json["output"].strip() == "Still here"
+
+
+EXITS = """
+    import sys
+
+    from pydantic_ai import Agent, RunContext
+
+    agent = Agent()
+
+    @agent.tool_plain
+    def plain() -> str:
+        sys.exit(0)
+
+    @agent.tool_plain
+    async def coroutine() -> str:
+        sys.exit(0)
+
+    @agent.tool_plain
+    async def interrupt() -> str:
+        raise KeyboardInterrupt
+
+    @agent.instructions
+    async def instruct(context: RunContext[None]) -> str:
+        return sys.exit(0) if context.prompt == "instructions" else "Be kind"
+
+    @agent.output_validator
+    async def check(context: RunContext[None], output: str) -> str:
+        return sys.exit(0) if context.prompt == "validator" else output
+"""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_own_code_that_exits_in_a_run_fails_that_run_alone(
+    start: Start, write: Write, model_server: ModelServer, *, stream: bool
+) -> None:
+    model_server.will(after_release(says("Still here")))
+    runtime = start(own("acme:agent", scripted(model_server)), **write(EXITS))
+    other = runtime.open_run({"input": "Hello"})
+    until(lambda: model_server.requests, "another request runs")
+
+    for way in ("plain", "coroutine", "interrupt", "instructions", "validator"):
+        if way != "instructions":
+            model_server.will(says("Hello") if way == "validator" else calls(way, {}))
+        answer = runtime.run(way, stream=stream)
+        told = events_of(answer.body)[-1].data if answer.status == 200 else answer.json
+        assert (told["status"], told["detail"]) == (500, "the agent failed; its log has the request id and the place")
+
+    model_server.release.set()
+    assert json.loads(read_all(other))["output"] == "Still here"
+    assert runtime.outcome("agent_failed") == len(runtime.errors()) == 5
+    assert any("SystemExit at " in line and "acme.py" in line for line in runtime.errors()[0]["error"])
 
 
 def test_an_agents_own_model_answers_where_no_other_is_named(start: Start, write: Write) -> None:
@@ -343,6 +394,50 @@ def test_threads_that_own_code_leaves_behind_do_not_keep_the_process(start: Star
 
     assert runtime.exit_code() == 0
     assert runtime.wait_logged("the process ends without waiting for its threads")["threads"] == ["poller"]
+
+
+def test_a_thread_that_a_factory_gave_up_on_does_not_keep_the_refusal(start: Start, write: Write) -> None:
+    code = """
+        import asyncio
+        import threading
+
+        async def make():
+            await asyncio.wait_for(asyncio.to_thread(threading.Event().wait), 0.1)
+    """
+    runtime = start(own("acme:make"), **write(code))
+
+    (problem,) = problems_of(runtime)
+
+    assert "TimeoutError" in problem["message"]
+    assert runtime.wait_logged("the process ends without waiting for its threads")
+
+
+def test_a_thread_that_a_tool_gave_up_on_does_not_keep_a_drained_process(
+    start: Start, write: Write, model_server: ModelServer
+) -> None:
+    code = """
+        import asyncio
+        import threading
+
+        from pydantic_ai import Agent
+
+        agent = Agent()
+
+        @agent.tool_plain
+        async def ask() -> str:
+            await asyncio.wait_for(asyncio.to_thread(threading.Event().wait), 0.1)
+            return "never"
+    """
+    model_server.will(calls("ask", {}))
+    runtime = start(own("acme:agent", scripted(model_server)), **write(code))
+    assert runtime.run("Hello").status == 500
+    assert runtime.errors()
+
+    runtime.terminate()
+
+    assert runtime.exit_code() == 0
+    assert runtime.wait_logged("drained")
+    assert runtime.wait_logged("the process ends without waiting for its threads")
 
 
 def test_a_thread_of_own_code_that_failed_does_not_keep_the_refusal(start: Start, write: Write) -> None:

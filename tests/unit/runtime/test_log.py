@@ -135,6 +135,27 @@ def test_a_background_task_that_fails_is_logged_without_its_text() -> None:
     assert "SECRET" not in stream.getvalue()
 
 
+class _Joined(logging.Logger):
+    """A logger whose mending is the moment in which a thread adds another."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "propagate" and "disabled" in vars(self):
+            logging.getLogger(f"added.while.restoring.{len(self.manager.loggerDict)}")
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_the_log_is_set_up_again_while_threads_add_loggers() -> None:
+    known = logging.getLogger().manager.loggerDict
+    before = dict(known)
+    known["mizzen.joined"] = _Joined("mizzen.joined")
+    try:
+        log.restore("acme")
+    finally:
+        known.clear()
+        known.update(before)
+
+
 class _FailsToEnd:
     def __del__(self) -> None:
         raise ValueError("SECRET")

@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, DeferredToolRequests, NativeOutput, PendingModelResponse, PromptedOutput, ToolOutput
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.output import TextOutput
+from pydantic_ai.profiles.openai import OpenAIModelProfile
+from pydantic_ai.providers.openai import OpenAIProvider
 
 from mizzen_runtime.agent.own_agent import check_own_agent, model_of, output_schema_of
 from mizzen_runtime.redaction import Redactor
@@ -122,6 +127,28 @@ def test_the_agents_own_model_is_found_with_its_name(monkeypatch: pytest.MonkeyP
     assert (found[0], found[1].model_name) == ("openai-chat:gpt-5", "gpt-5")
 
 
+@pytest.mark.parametrize("deferred", [True, False])
+def test_a_model_that_the_agent_names_is_as_one_of_a_chain(monkeypatch: pytest.MonkeyPatch, *, deferred: bool) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+
+    found, _ = model_of(Agent("openai-chat:gpt-5", defer_model_check=deferred))
+
+    assert found is not None
+    assert found[1].settings == {"max_retries": 0}
+    assert dict(found[1].profile)["openai_chat_streaming_requires_finish_reason"] is True
+
+
+def test_a_model_that_own_code_has_set_up_stays_as_it_is() -> None:
+    provider = OpenAIProvider(api_key="sk-1")
+    made = OpenAIChatModel("gpt-5", provider=provider, settings={"max_retries": 3})
+    profiled = OpenAIChatModel("gpt-5", provider=provider, profile=OpenAIModelProfile(supports_tools=False))
+
+    for model in (made, profiled, WrapperModel(made), FallbackModel(made, profiled), TestModel()):
+        found, _ = model_of(Agent(model))
+        assert found is not None
+        assert found[1] is model
+
+
 @pytest.mark.parametrize(
     ("model", "message", "remedy"),
     [
@@ -129,11 +156,11 @@ def test_the_agents_own_model_is_found_with_its_name(monkeypatch: pytest.MonkeyP
         (
             "openai:gpt-5",
             "its model 'openai:gpt-5' cannot be had: Set the `OPENAI_API_KEY` environment variable",
-            "correct its name, give what it needs in spec.pod.env, or name the chain in spec.models",
+            "give apiKey and baseUrl in spec.models, or the variable in spec.pod.env",
         ),
         (
             "typesafe:x",
-            "its model 'typesafe:x' needs what this image lacks",
+            "its model 'typesafe:x' cannot be had: the provider 'typesafe' is not installed in this image",
             "build an image on the runtime's with `pip install 'pydantic-ai-slim[typesafe]'`",
         ),
     ],
