@@ -35,7 +35,7 @@ KILLED_AT_WRITE = 0.7
 """Share of the operators that are killed right behind one of their writes; the others after a time."""
 MAX_WRITES = 12
 MAX_SECONDS = 3.0
-WRITE = re.compile(rb'"verb":"(?:patch|delete)",.*"userAgent":"%b"' % USER_AGENT.encode())
+WRITE = re.compile(rb'"verb":"(?:patch|delete)",.*"userAgent":"%b \(' % USER_AGENT.encode())
 NOWHERE = {"nodeSelector": {"disk": "gold"}}
 """No node has it: a pod is there and never runs, so that no image is needed."""
 
