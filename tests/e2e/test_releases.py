@@ -113,7 +113,14 @@ def updates(platform: Platform) -> Counter[str]:
     """Give the operator's gauge of the agents that do not run yet what this release renders, by state."""
     found: Counter[str] = Counter()
     for pod in Namespace(platform.cluster, OPERATOR_NAMESPACE).list("pods"):
-        if address := pod["status"].get("podIP"):
-            for state, value in SAMPLE.findall(call(f"http://{address}:8080/metrics").text):
-                found[state] += int(float(value))
+        for state, value in SAMPLE.findall(metrics_of(pod)):
+            found[state] += int(float(value))
     return found
+
+
+def metrics_of(pod: Object) -> str:
+    """Give what an operator's pod exposes; nothing if it does not serve yet, or has just ended."""
+    try:
+        return call(f"http://{pod['status'].get('podIP', '127.0.0.1')}:8080/metrics", seconds=5).text
+    except OSError:
+        return ""

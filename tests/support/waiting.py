@@ -8,7 +8,7 @@ Found = TypeVar("Found")
 
 
 def wait_for(probe: Callable[[], Found | None], what: str, *, seconds: float = 60, interval: float = 0.05) -> Found:
-    """Give the first result of `probe` that is neither None nor False.
+    """Give the first result of `probe` that is neither None nor False nor an empty list.
 
     Raises:
         AssertionError: There was none in time; the message says what was waited for and what was seen last.
@@ -21,7 +21,7 @@ def wait_for(probe: Callable[[], Found | None], what: str, *, seconds: float = 6
         except AssertionError as error:
             last = error
         else:
-            if found is not None and found is not False:
+            if found is not None and found is not False and found != []:
                 return found
             last = found
         time.sleep(interval)

@@ -114,7 +114,8 @@ def test_a_client_that_does_not_read_keeps_nobody_from_leaving(start: Start, mod
         assert runtime.exit_code() == 0
         assert ends(connection)
 
-    # The delay, the request's time and the second for its answer: those of a pod, but for their length.
-    assert drained["seconds"] < 0.2 + 5 + 1 + 1
+    # The delay, the request's time and the second for its answer: those of a pod, but for their length. The client
+    # would not read for ever; the rest is for a busy machine.
+    assert drained["seconds"] < 0.2 + 5 + 1 + 10
     assert runtime.wait_logged("connections are cut off at the end of the drain")["connections"] == 1
     assert [line for line in runtime.log() if line["level"] == "error"] == []
