@@ -1,6 +1,7 @@
 """Loads an agent out of own code: imports it, calls its factory, and tells in words what goes wrong."""
 
 import asyncio
+import concurrent.futures
 import importlib
 import inspect
 import logging
@@ -137,6 +138,8 @@ class _Loading:
         try:
             made = factory()
             return self._await(made) if inspect.isawaitable(made) else made
+        except concurrent.futures.CancelledError:
+            raise  # the process is asked to stop, and nobody waits for an agent any more
         except BaseException as error:
             raise self._failed(error) from error
 
@@ -144,6 +147,7 @@ class _Loading:
         """Wait for what an async factory gives.
 
         Raises:
+            concurrent.futures.CancelledError: The event loop ends.
             BaseException: What the factory raised.
         """
         self._watch.awaited = (made, self._host.loop_thread)
@@ -156,6 +160,7 @@ class _Loading:
     def _failed(self, error: BaseException) -> ConfigRefused:
         """Log the whole traceback, and give the refusal with its last line."""
         package = self._module_name.partition(".")[0]
+        logs.restore(package)  # own code may have silenced it before it failed
         lines = traceback.format_exception(type(error), error, own_part(error.__traceback__))
         told = [shortened(line, _MAX_LINE) for line in self._redact("".join(lines)).splitlines()]
         log.error("%s failed", self._watch.doing, extra={"traceback": told})
@@ -169,6 +174,11 @@ async def _outcome_of(awaited: Awaitable[object]) -> tuple[object, BaseException
     """Hand over also what would end the event loop, such as `SystemExit`."""
     try:
         return await awaited, None
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return None, error
     except BaseException as error:  # noqa: BLE001 - it is raised again where it was asked for
         return None, error
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from mizzen_api.problems import Problem
+from mizzen_runtime import log as logs
 from mizzen_runtime.agent.places import place_of_awaiting, place_of_thread, stacks
 
 log = logging.getLogger("mizzen.start")
@@ -49,6 +50,7 @@ class StartWatch:
         self._timer.cancel()
 
     def _expire(self) -> None:
+        logs.restore(self._package)  # own code may have silenced it before it hung
         log.error("own code holds up the start; where every thread is:", extra={"stacks": stacks()})
         place = self._place()
         self._give_up(

@@ -10,8 +10,18 @@ from typing import Any
 
 import pytest
 
+from mizzen_api.timing import OWN_CODE_SECONDS
 from tests.integration.runtime.model_server import ModelServer, after_release, calls, fills_in, is_filtered, says
-from tests.integration.runtime.process import Json, RuntimeProcess, Start, events_of, read_all, scripted, until
+from tests.integration.runtime.process import (
+    START_SECONDS,
+    Json,
+    RuntimeProcess,
+    Start,
+    events_of,
+    read_all,
+    scripted,
+    until,
+)
 
 REFUSED = 78
 AGENTS = '''
@@ -281,7 +291,7 @@ def test_an_async_factory_shares_the_servers_event_loop(start: Start, write: Wri
 
 
 def test_an_import_error_is_told_with_its_last_line_and_logged_in_whole(start: Start, write: Write) -> None:
-    runtime = start(own("acme:agent"), **write("import json\n\njson.loads('{')"))
+    runtime = start(own("acme:agent"), **write("import json, logging\nlogging.disable()\njson.loads('{')"))
 
     (problem,) = problems_of(runtime)
     assert problem["field"] == "spec.entrypoint"
@@ -327,7 +337,7 @@ def test_an_agent_that_cannot_be_served_is_told_all_that_is_in_the_way(start: St
 
 
 HANGS = {
-    "import": ("import time\ntime.sleep(3600)", "importing acme", 2),
+    "import": ("import logging, time\nlogging.disable()\ntime.sleep(3600)", "importing acme", 3),
     "factory": ("import threading\ndef make():\n    threading.Event().wait()", "calling acme:make", 3),
     "async factory": (
         "import asyncio\nasync def make():\n  await connect()\nasync def connect():\n  await asyncio.Event().wait()",
@@ -360,17 +370,28 @@ def test_probes_are_answered_while_own_code_takes_its_time(start: Start, write: 
     assert runtime.manage("/startupz").status == 503
 
 
-def test_a_pod_that_is_asked_to_leave_does_not_wait_for_own_code(start: Start, write: Write, tmp_path: Path) -> None:
-    code = f"import pathlib, time\npathlib.Path({str(tmp_path / 'reached')!r}).touch()\ntime.sleep(3600)"
-    runtime = start(own("acme:make"), **write(code))
-    until((tmp_path / "reached").exists, "own code runs")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pathlib, time\n{reached}\ntime.sleep(3600)",
+        "import asyncio, pathlib\nasync def make():\n  {reached}\n  await asyncio.sleep(3600)",
+    ],
+    ids=["import", "async factory"],
+)
+def test_a_pod_that_is_asked_to_leave_does_not_wait_for_own_code(
+    start: Start, write: Write, tmp_path: Path, code: str
+) -> None:
+    reached = tmp_path / "reached"
+    runtime = start(own("acme:make"), **write(code.format(reached=f"pathlib.Path({str(reached)!r}).touch()")))
+    until(reached.exists, "own code runs", START_SECONDS)
 
     asked = time.monotonic()
     runtime.terminate()
 
     assert runtime.exit_code() == 0
-    assert time.monotonic() - asked < 15
+    assert time.monotonic() - asked < OWN_CODE_SECONDS / 2
     assert not runtime.termination_log.exists()
+    assert runtime.errors() == []
 
 
 def test_own_code_cannot_end_the_process_as_if_all_were_well(start: Start, write: Write) -> None:

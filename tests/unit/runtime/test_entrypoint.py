@@ -61,6 +61,21 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
+@pytest.fixture
+def logged() -> Iterator[list[logging.LogRecord]]:
+    """Collect what is logged of a start; by a filter, since a start sets up the handlers anew."""
+    records: list[logging.LogRecord] = []
+
+    def collect(record: logging.LogRecord) -> bool:
+        records.append(record)
+        return True
+
+    logger = logging.getLogger("mizzen.start")
+    logger.addFilter(collect)
+    yield records
+    logger.removeFilter(collect)
+
+
 def load(host: Host, name: str = "triage", module: str = "acme.agents") -> OwnAgent:
     return load_agent(f"{module}:{name}", host, Redactor([SECRET]))
 
@@ -267,14 +282,13 @@ def test_a_package_that_is_missing_is_told_with_the_way_into_the_image(host: Hos
 
 
 def test_the_log_has_the_whole_traceback_and_begins_in_own_code(
-    host: Host, write: Write, caplog: pytest.LogCaptureFixture
+    host: Host, write: Write, logged: list[logging.LogRecord]
 ) -> None:
     write("def triage():\n    connect('db')\n\ndef connect(name):\n    raise OSError(f'{name} is down')")
 
-    with caplog.at_level(logging.ERROR):
-        refusal(host)
+    refusal(host)
 
-    (record,) = caplog.records
+    (record,) = logged
     lines = vars(record)["traceback"]
     assert record.getMessage() == "calling acme.agents:triage failed"
     assert lines[0] == "Traceback (most recent call last):"
@@ -284,7 +298,7 @@ def test_the_log_has_the_whole_traceback_and_begins_in_own_code(
 
 
 def test_a_secret_in_what_own_code_says_is_told_nowhere(
-    host: Host, write: Write, caplog: pytest.LogCaptureFixture
+    host: Host, write: Write, logged: list[logging.LogRecord]
 ) -> None:
     write(f"""
         from pydantic import BaseModel
@@ -300,10 +314,9 @@ def test_a_secret_in_what_own_code_says_is_told_nowhere(
                 raise RuntimeError("https://bob:hunter22@crm.example/ takes no " + key) from error
     """)
 
-    with caplog.at_level(logging.ERROR):
-        message, _ = refusal(host)
+    message, _ = refusal(host)
 
-    told = message + str(vars(caplog.records[0])["traceback"])
+    told = message + str(vars(logged[0])["traceback"])
     assert "RuntimeError: https://<redacted>@crm.example/ takes no <redacted>" in message
     assert "input_value='<redacted>...<redacted>'" in told
     for piece in (SECRET, SECRET[:12], SECRET[-12:], "hunter22"):
