@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from mizzen_api.conditions import Reason
 from mizzen_operator.records import Ended, PodEvent, PodRecord
-from mizzen_operator.status.pod_status import Trouble, told_by_status
+from mizzen_operator.status.pod_status import OOM_MARK, Trouble, no_memory, told_by_status
 from mizzen_operator.status.wording import steady, steady_probe
 
 SLOW_START_SECONDS = 30.0
@@ -103,6 +103,8 @@ def _unmade(events: Events, since: float) -> Trouble | None:
     failed = _newest(events, MOUNT_REASONS | SANDBOX_REASONS, since)
     if failed is None:
         return None
+    if OOM_MARK in failed.note:
+        return no_memory()
     what = f"{failed.reason}: {steady(failed.note)}"
     if failed.reason in MOUNT_REASONS:
         return Trouble(Reason.MOUNT_FAILED, f"{what} (Create what is missing; kubelet tries again by itself.)")

@@ -30,6 +30,8 @@ _REASONS: dict[FailureKind, Reason] = {
     "Contract": Reason.CONTRACT_MISMATCH,
     "Fault": Reason.POD_FAILING,
 }
+OOM_MARK = "OOM-killed"
+"""How the container runtime tells that the memory does not even suffice for a container's first instructions."""
 _KILLED = 137
 _NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 """How a container ends that never ran: its program is not there, or none for this machine."""
@@ -124,7 +126,17 @@ def _no_image(waiting: Said) -> Trouble:
     )
 
 
+def no_memory() -> Trouble:
+    """Give the trouble of a container that the kernel killed, as far as that is known for sure."""
+    return Trouble(
+        Reason.OOM_KILLED,
+        "The container took more memory than it may, and was killed. (Raise spec.pod.resources.limits.memory.)",
+    )
+
+
 def _no_start(message: str) -> Trouble:
+    if OOM_MARK in message:
+        return no_memory()
     # Without kubelet's word for it: it has one for the attempt that fails, and another for the pause after it.
     return Trouble(
         Reason.POD_FAILING,
@@ -134,17 +146,15 @@ def _no_start(message: str) -> Trouble:
 
 def _ended(ended: Ended) -> Trouble:
     if ended.reason == "OOMKilled":
-        return Trouble(
-            Reason.OOM_KILLED,
-            "The container took more memory than it may, and was killed. (Raise spec.pod.resources.limits.memory.)",
-        )
+        return no_memory()
     if ended.reason in _NOT_STARTED:
         return _no_start(ended.message)
     text = f"The container ended with exit code {ended.exit_code}"
     if ended.reason and ended.reason not in {"Error", "Completed"}:
         text += f" ({ended.reason})"
     if ended.exit_code == _KILLED:
-        text += ", killed from outside"
+        # The container runtime may not know that it was for lack of memory: it learns of that by another way.
+        text += ", killed from outside, most often for lack of memory"
     text += f": {steady(ended.message)}" if ended.message else "."
     return Trouble(
         Reason.POD_FAILING,

@@ -15,6 +15,7 @@ _CHANGING: tuple[tuple[str, str], ...] = (
     (rf"{_ADDRESS}->", ""),  # a connection's own end: another port at each attempt
     (rf"\b(dial|read|write) (tcp|udp) {_ADDRESS}: ", ""),  # a name may have several addresses
     (r'"[0-9a-f]{64}"', "(id)"),
+    (r"/proc/\d+/", "/proc/(id)/"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "(id)"),
     (r"^\(combined from similar events\): ", ""),
 )

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from demo.installation import create_namespace
-from devcluster import DevCluster
+from devcluster import Cluster, DevCluster
 from mizzen_operator.status.pod_events import CREATING_SECONDS
 from tests.integration.operator.audit import AuditLog
 from tests.integration.operator.process import OperatorProcess
@@ -79,8 +78,8 @@ def made_world(cluster: DevCluster, states: dict[str, State]) -> Iterator[World]
     namespaces = {name: Namespace(cluster, f"{prefix}-{name}") for name in NAMESPACES}
     obstacles = _policies(namespaces["plain"].name)
     try:
-        _make_namespaces(cluster, namespaces)
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_list([*obstacles, _slow_registry(prefix)])))
+        _apply(cluster, [*_namespaces(namespaces), *obstacles, _slow_registry(prefix)])
+        _wait_for_quotas(cluster, namespaces)
         with watched_statuses(cluster) as statuses:
             world = World(time.monotonic(), namespaces, statuses, AuditLog.from_now(cluster.paths.audit_log))
             _lose_config_map(world)
@@ -124,29 +123,49 @@ def _lose_config_map(world: World) -> None:
     namespace.kubectl("scale", "deployment", name, "--replicas=1")
 
 
-def _make_namespaces(cluster: DevCluster, namespaces: dict[str, Namespace]) -> None:
-    for name, namespace in namespaces.items():
-        create_namespace(cluster, namespace.name)
-        if (obstacle := NAMESPACES[name]) is not None:
-            namespace.apply({"apiVersion": "v1", "metadata": {"name": "mizzen-test"}, **obstacle})
-    namespaces["plain"].kubectl("create", "secret", "generic", "there", "--from-literal=other=x")
-    limited = [
-        namespaces[name] for name, obstacle in NAMESPACES.items() if obstacle and obstacle["kind"] == "ResourceQuota"
+def _namespaces(namespaces: dict[str, Namespace]) -> list[Object]:
+    """Give the namespaces, under the restricted Pod Security Standard, with what stands in the way in them."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    made: list[Object] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name, "labels": labels}}
+        for namespace in namespaces.values()
     ]
-    wait_for(lambda: all("used" in namespace.get("quota", "mizzen-test")["status"] for namespace in limited), "quotas")
+    for name, obstacle in NAMESPACES.items():
+        if obstacle is not None:
+            metadata = {"name": "mizzen-test", "namespace": namespaces[name].name}
+            made.append({"apiVersion": "v1", "metadata": metadata, **obstacle})
+    metadata = {"name": "there", "namespace": namespaces["plain"].name}
+    return [*made, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"other": "x"}}]
+
+
+def _wait_for_quotas(cluster: DevCluster, namespaces: dict[str, Namespace]) -> None:
+    """Wait until the quotas know what is used: from then on they refuse."""
+    limited = {namespaces[name].name for name, item in NAMESPACES.items() if item and item["kind"] == "ResourceQuota"}
+
+    def in_force() -> bool:
+        quotas = json.loads(cluster.kubectl("get", "quota", "--all-namespaces", "-o", "json").stdout)["items"]
+        return limited <= {quota["metadata"]["namespace"] for quota in quotas if "used" in quota.get("status", {})}
+
+    wait_for(in_force, "the quotas in force")
 
 
 def _make_states(world: World, states: dict[str, State]) -> None:
     lost_at = time.monotonic()
-    for name, namespace in world.namespaces.items():
-        made = [state.manifest(agent) for agent, state in states.items() if state.namespace == name]
-        if name != "mount":
-            namespace.apply(_list(made))
-    for agent, state in states.items():
+    made = [_placed(world, name, state.manifest(name)) for name, state in states.items() if name != LOST]
+    _apply(world.namespaces["plain"].cluster, made)
+    for name, state in states.items():
         if state.then is not None:
-            world.wait_ready(agent)
-            world.namespace(agent).apply(state.manifest(agent, state.then))
+            world.wait_ready(name)
+            world.namespace(name).apply(state.manifest(name, state.then))
     wait_for(lambda: time.monotonic() - lost_at > CREATING_SECONDS, "the time that a pod has to be made")
+
+
+def _placed(world: World, name: str, manifest: Object) -> Object:
+    return {**manifest, "metadata": {**manifest["metadata"], "namespace": world.namespace(name).name}}
+
+
+def _apply(cluster: Cluster, manifests: list[Object]) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_list(manifests)))
 
 
 def _slow_registry(name: str) -> Object:

@@ -94,6 +94,13 @@ def test_a_sandbox_that_fails_after_the_volumes_were_mounted_is_told() -> None:
     )
 
 
+def test_a_sandbox_that_lacks_memory_is_told_so() -> None:
+    note = "Failed to create pod sandbox: container init was OOM-killed (memory limit too low?): unknown"
+    trouble = told(CREATING, said("FailedCreatePodSandBox", note))
+    assert trouble is not None
+    assert trouble.reason is Reason.OOM_KILLED
+
+
 def test_what_is_older_than_the_pods_state_is_past() -> None:
     sandboxed = {"type": "PodReadyToStartContainers", "status": "True", "lastTransitionTime": at(5)}
     pulling = pod("r", {**container(state={"waiting": {"reason": "ContainerCreating"}}), "conditions": [sandboxed]})

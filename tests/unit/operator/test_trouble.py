@@ -154,7 +154,11 @@ def test_the_pods_reason_is_told_with_a_remedy(status: dict[str, Any], reason: R
 
 @pytest.mark.parametrize(
     ("exit_code", "said"),
-    [(0, "exit code 0."), (137, "exit code 137, killed from outside."), (139, "exit code 139.")],
+    [
+        (0, "exit code 0."),
+        (137, "exit code 137, killed from outside, most often for lack of memory."),
+        (139, "exit code 139."),
+    ],
 )
 def test_an_end_without_a_word_is_told_after_any_other_trouble(exit_code: int, said: str) -> None:
     silent = ended(exitCode=exit_code, reason="Completed" if exit_code == 0 else "Error")
@@ -163,6 +167,14 @@ def test_an_end_without_a_word_is_told_after_any_other_trouble(exit_code: int, s
     both = find_trouble([pod("r", silent), pod("r", unschedulable, name="other")], None, {}, NOW)
     assert both is not None
     assert both.reason is Reason.UNSCHEDULABLE
+
+
+def test_a_container_whose_first_instructions_lack_memory_is_told_so() -> None:
+    why = "unable to start container process: container init was OOM-killed (memory limit too low?): unknown"
+    for status in (waiting("RunContainerError", why), ended(why, exitCode=128, reason="StartError")):
+        trouble = trouble_of(status)
+        assert trouble is not None
+        assert trouble.reason is Reason.OOM_KILLED
 
 
 def test_a_container_that_cannot_be_started_says_the_same_when_it_fails_and_in_the_pause_after_it() -> None:

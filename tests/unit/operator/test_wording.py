@@ -40,6 +40,7 @@ ID = "c23eb18dc6a34f9b766c25e74f4d0d2d32bcc4c9a1b2c3d4e5f60718293a4b5c"
             "back-off of pod hello_team(88f401b8-d41a-4bde-baf5-cb40c40b0213)",
             "back-off of pod hello_team((id))",
         ),
+        ("lstat /proc/49036/ns/ipc: no such file", "lstat /proc/(id)/ns/ipc: no such file"),
         ("(combined from similar events): it failed", "it failed"),
         ("pull of 127.0.0.1:5000/team/agent:1", "pull of 127.0.0.1:5000/team/agent:1"),
     ],
