@@ -152,14 +152,15 @@ def _ended(ended: Ended) -> Trouble:
     text = f"The container ended with exit code {ended.exit_code}"
     if ended.reason and ended.reason not in {"Error", "Completed"}:
         text += f" ({ended.reason})"
+    remedy = "Does the image build on Mizzen's runtime, for the node's platform?"
     if ended.exit_code == _KILLED:
         # The container runtime may not know that it was for lack of memory: it learns of that by another way.
         text += ", killed from outside, most often for lack of memory"
+        remedy = "If it was that, raise spec.pod.resources.limits.memory."
     text += f": {steady(ended.message)}" if ended.message else "."
     return Trouble(
         Reason.POD_FAILING,
-        f"{text} (See `kubectl logs --previous` of the pod. Does the image build on Mizzen's runtime, for the node's "
-        "platform?)",
+        f"{text} (See `kubectl logs --previous` of the pod. {remedy})",
         vague=not ended.message,
     )
 

@@ -153,16 +153,22 @@ def test_the_pods_reason_is_told_with_a_remedy(status: dict[str, Any], reason: R
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "said"),
+    ("exit_code", "message"),
     [
-        (0, "exit code 0."),
-        (137, "exit code 137, killed from outside, most often for lack of memory."),
-        (139, "exit code 139."),
+        (0, f"The container ended with exit code 0. {SEE_LOGS}"),
+        (
+            137,
+            (
+                "The container ended with exit code 137, killed from outside, most often for lack of memory. (See "
+                "`kubectl logs --previous` of the pod. If it was that, raise spec.pod.resources.limits.memory.)"
+            ),
+        ),
+        (139, f"The container ended with exit code 139. {SEE_LOGS}"),
     ],
 )
-def test_an_end_without_a_word_is_told_after_any_other_trouble(exit_code: int, said: str) -> None:
+def test_an_end_without_a_word_is_told_after_any_other_trouble(exit_code: int, message: str) -> None:
     silent = ended(exitCode=exit_code, reason="Completed" if exit_code == 0 else "Error")
-    assert trouble_of(silent) == Trouble(Reason.POD_FAILING, f"The container ended with {said} {SEE_LOGS}", vague=True)
+    assert trouble_of(silent) == Trouble(Reason.POD_FAILING, message, vague=True)
     unschedulable = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no nodes available"}]}
     both = find_trouble([pod("r", silent), pod("r", unschedulable, name="other")], None, {}, NOW)
     assert both is not None
