@@ -7,6 +7,9 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 # More processes than cores: most of the time something starts in a cluster, and nobody but the tests waits for it.
 PYTEST := $(PYTHON) -m pytest -n $(or $(PROCESSES),4)
 
+# Outside the checkout, so that a fresh one is checked within seconds too.
+export MYPY_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mizzen/mypy
+
 .PHONY: help setup demo test test-long test-neighbours bench lint format generate lock images clean
 
 help:  ## List the targets
@@ -67,4 +70,4 @@ images:  ## Build the images of operator, runtime and the sample model server, a
 
 clean:  ## Remove the demo's cluster (NAME= as for demo) and what was built in the checkout; the cache outside stays
 	@python3 -m devcluster down $(or $(NAME),mizzen)
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis

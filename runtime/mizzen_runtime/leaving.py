@@ -54,12 +54,17 @@ def leave_at_once(code: int) -> NoReturn:
 
 
 def in_abandonable_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
-    """Run `work` in a thread that does not keep the process from ending, unlike those of `asyncio.to_thread`."""
+    """Run `work` in a thread that does not keep the process from ending, unlike those of `asyncio.to_thread`.
+
+    The future is cancelled if what the work waits for is: by then there may be nobody who would look at an error.
+    """
     outcome: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
     def run() -> None:
         try:
             outcome.set_result(work())
+        except concurrent.futures.CancelledError:
+            outcome.cancel()
         except BaseException as error:  # noqa: BLE001 - it goes to who waits for the outcome
             outcome.set_exception(error)
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+from demo.__main__ import AGENT, NAMESPACE
 from demo.installation import CHECKOUT
 from devcluster import DevCluster
 from tests.conftest import Platform
@@ -26,6 +27,8 @@ def test_the_demo_ends_with_the_models_answer_and_the_way_on(platform: Platform)
     assert re.search(r"^hello +True ", done.stdout, re.MULTILINE)
     for number in range(1, 7):
         assert re.search(rf"^\[{number}/6\] .+: [\d.]+ s$", done.stdout, re.MULTILINE)
+    # Other tests expect to be alone with the operator.
+    platform.cluster.kubectl("delete", "agd", AGENT, "--namespace", NAMESPACE)
 
 
 def test_the_readmes_way_to_install_ends_with_an_agent_that_is_ready(platform: Platform) -> None:

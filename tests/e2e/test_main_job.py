@@ -109,6 +109,19 @@ def child_name(namespace: Namespace, kind: str) -> str:
     return f"triage-{namespace.get('agd', 'triage')['status']['stableRevision']}"
 
 
+def test_an_account_of_ones_own_takes_the_place_of_the_operators(platform: Platform, namespace: Namespace) -> None:
+    namespace.apply(agent_deployment("triage"))
+    namespace.wait_ready("triage")
+    assert namespace.find("serviceaccount", "triage") is not None
+    namespace.kubectl("create", "serviceaccount", "of-the-team")
+    namespace.apply(agent_deployment("triage", pod={"serviceAccountName": "of-the-team"}))
+    wait_for(lambda: namespace.find("serviceaccount", "triage") is None, "the operator's account is gone", seconds=60)
+    namespace.wait_ready("triage")
+    pods = [pod for pod in namespace.list("pods", "app.kubernetes.io/instance=triage") if alive(pod)]
+    assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"of-the-team"}
+    assert namespace.find("serviceaccount", "of-the-team") is not None
+
+
 def test_a_deleted_agent_takes_everything_with_it(platform: Platform, namespace: Namespace) -> None:
     namespace.apply(agent_deployment("triage"))
     namespace.wait_ready("triage")

@@ -87,10 +87,11 @@ def test_an_upgrade_moves_nobody_by_itself_and_a_bad_image_stops_with_the_first(
     upgrade(platform, MISSING_IMAGE, at_a_time=0)
     agents.kubectl("annotate", "agd", "--all", "looked-at=now")  # each is looked at by the new operator
 
-    def waiting() -> bool:
-        return updates(platform)["waiting"] == len(AGENTS)
+    def all_waiting() -> bool:
+        assert updates(platform) == {"waiting": len(AGENTS), "moving": 0}
+        return True
 
-    wait_for(waiting, "an operator that has looked at every agent", seconds=60, interval=0.5)
+    wait_for(all_waiting, "an operator that has looked at every agent", seconds=60, interval=0.5)
     assert moved(agents) == []
     assert pods(agents) == before
 

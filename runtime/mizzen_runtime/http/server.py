@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import math
 import socket
 from collections.abc import Iterator
 
@@ -17,6 +16,8 @@ _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s after which common proxies close an idle connection: who closes first must be the client, or
 its next request meets a closing socket."""
+_CUT_OFF_SECONDS = 2.0
+"""What a request has for its end when its client is gone."""
 _WITHOUT_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 log = logging.getLogger("mizzen.http")
@@ -142,8 +143,6 @@ class HttpServer:
                 proxy_headers=False,
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                # For what ends not even when its client is gone.
-                timeout_graceful_shutdown=math.ceil(drain_grace) + 1,
             ),
             last_call,
         )
@@ -179,4 +178,15 @@ class HttpServer:
             connection.transport.abort()
         if left:
             log.warning("connections are cut off at the end of the drain", extra={"connections": len(left)})
+        await asyncio.wait({self._task}, timeout=_CUT_OFF_SECONDS)
+        self._abandon()
         await self._task
+
+    def _abandon(self) -> None:
+        """Cancel what has not even ended when its client was gone."""
+        running = list(self._server.server_state.tasks)
+        if running:
+            log.error("requests do not end without their clients, and are cancelled", extra={"requests": len(running)})
+        for task in running:
+            task.cancel()
+        self._server.force_exit = True

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from mizzen_runtime.http import server
 from mizzen_runtime.http.asgi import CLOSE, Receive, Scope, Send, respond
 from mizzen_runtime.http.server import HttpServer, bind
 from tests.integration.runtime import model_server as model
@@ -264,6 +265,32 @@ async def test_a_connection_that_cannot_be_taken_in_cuts_off_no_request(
     assert await asyncio.to_thread(client.recv, 12) == b"HTTP/1.1 200"
     await stopping
     client.close()
+
+
+@pytest.mark.anyio
+async def test_a_request_that_goes_on_for_nobody_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server, "_CUT_OFF_SECONDS", 0.2)
+    arrived, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def forever(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        arrived.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    serving = HttpServer(forever, bind("127.0.0.1", 0), drain_grace=0.2)
+    await serving.start()
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await arrived.wait()
+        await serving.stop()
+
+    await asyncio.wait_for(cancelled.wait(), 30)
+    assert "requests do not end without their clients, and are cancelled" in caplog.messages
 
 
 def test_sigterm_during_the_imports_ends_the_start(start: Start, tmp_path: Path) -> None:
