@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -103,6 +104,24 @@ def test_one_writes_and_the_other_knows_all_that_there_is_to_know(
     for verb in ("list", "watch"):
         wait_for(partial(has_asked, audit, namespace, standby, verb), f"a {verb} of each kind by the standby")
     assert standby.metric('workqueue_depth{name="agentdeployment"}') == 0
+
+
+def test_idle_the_one_asks_only_to_renew_and_the_other_nothing(
+    namespace: Namespace, pair: tuple[OperatorProcess, OperatorProcess], audit: AuditLog
+) -> None:
+    leader, standby = pair
+    for operator in pair:
+        wait_for(partial(has_asked, audit, namespace, operator, "watch"), "a watch of each kind")
+    idle = AuditLog.from_now(audit.path)
+    wait_for(lambda: asked(idle, namespace, leader).total() >= 3, "three renewals")
+    assert set(asked(idle, namespace, leader)) == {"update leases"}
+    assert asked(idle, namespace, standby) == {}
+
+
+def asked(audit: AuditLog, namespace: Namespace, operator: OperatorProcess) -> Counter[str]:
+    """Give how often an operator asked for what."""
+    events = audit.requests(namespace.name, operator.user_agent())
+    return Counter(f"{event['verb']} {resource(event)}" for event in events)
 
 
 def has_asked(audit: AuditLog, namespace: Namespace, operator: OperatorProcess, verb: str) -> bool:
