@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,24 +83,30 @@ class OperatorProcess:
 
 
 @contextmanager
-def running_operator(cluster: DevCluster, *namespaces: str) -> Iterator[OperatorProcess]:
-    """Run the operator for as long as a block lasts, and wait until it works.
+def running_operator(
+    cluster: DevCluster, *namespaces: str, lease: str | None = None, says: str = "working on"
+) -> Iterator[OperatorProcess]:
+    """Run the operator for as long as a block lasts, and wait until it works, or says something else.
 
     Args:
         cluster: Where it works.
         namespaces: Where it works in there; everywhere if there are none.
+        lease: `NAMESPACE/NAME` of the Lease that it works with; none without it.
+        says: What is waited for in its log.
     """
     command = [sys.executable, "-m", "mizzen_operator", "--runtime-image", RUNTIME_IMAGE, "--port", "0"]
     command += ["--kubeconfig", str(cluster.kubeconfig)]
     command += [part for namespace in namespaces for part in ("--namespace", namespace)]
+    command += ["--lease", lease] if lease is not None else []
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as file:
             process = subprocess.Popen(command, stderr=file)
         try:
             operator = OperatorProcess(process, log)
-            operator.wait_said("working on")
+            operator.wait_said(says)
             yield operator
         finally:
             process.terminate()
+            process.send_signal(signal.SIGCONT)  # it may have been frozen
             process.wait(30)
