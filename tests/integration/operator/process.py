@@ -64,7 +64,7 @@ class OperatorProcess:
         """Give the lines of the log that tell of something unexpected."""
         return [line for line in self.log if line["level"] == "error"]
 
-    def said(self, part: str, *, seconds: float = 20) -> str:
+    def said(self, part: str, *, seconds: float = 60) -> str:
         """Wait for a line with `part` in it and give it."""
         return wait_for(
             lambda: next((message for message in self.messages() if part in message), None),
