@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from mizzen_api.base import ApiModel
 from mizzen_api.duration import MAX_DURATION_SECONDS
 from mizzen_api.problems import Problem, shortened
+from mizzen_api.services import Required, Scope
 
 CONTRACT_VERSION: Literal[1] = 1
 """Raised when the shape of what follows changes in a way that the other side must know."""
@@ -20,6 +21,9 @@ MODELS_DIRECTORY = "/etc/mizzen/models"
 """Below it one folder for each model with a key, named by the model's place in the chain."""
 API_KEY_FILE = "api-key"
 """Name of the file in a model's folder."""
+SERVICES_DIRECTORY = "/etc/mizzen/services"
+"""Below it one folder for each service with settings in a ConfigMap or a Secret, named by the service; in it a folder
+`config` or `secret`, with a file for each field."""
 TERMINATION_LOG = "/dev/termination-log"
 """Where kubelet reads a container's last words."""
 TERMINATION_LOG_BYTES = 4096
@@ -29,6 +33,16 @@ TERMINATION_LOG_BYTES = 4096
 def api_key_path(index: int) -> str:
     """Give the path, in the pod, of the key of the model at `index` of the chain."""
     return f"{MODELS_DIRECTORY}/{index}/{API_KEY_FILE}"
+
+
+def settings_path(service: str, kind: str) -> str:
+    """Give the folder, in the pod, of a service's settings.
+
+    Args:
+        service: Name of the service.
+        kind: `ConfigMap` or `Secret`.
+    """
+    return f"{SERVICES_DIRECTORY}/{service}/{'config' if kind == 'ConfigMap' else 'secret'}"
 
 
 class SecretSource(ApiModel):
@@ -55,6 +69,42 @@ class RuntimeModel(ApiModel):
     """Bound on one request to the model."""
 
 
+class SettingsSource(ApiModel):
+    """A mounted ConfigMap or Secret with settings of a service."""
+
+    kind: Literal["ConfigMap", "Secret"]
+    """Kind of the object."""
+    name: str
+    """Its name."""
+    path: str
+    """Folder in the pod, with a file for each field."""
+    keys: dict[str, str] | None = None
+    """The object's keys by the file that each one is mounted as; all keys, under their own names, without it."""
+
+    def key_of(self, file: str) -> str:
+        """Give the key that a file comes from."""
+        return file if self.keys is None else self.keys.get(file, file)
+
+
+class RuntimeService(ApiModel):
+    """One service that the agent gets injected."""
+
+    name: str
+    """What it is called."""
+    interface: str
+    """A name, or an import path."""
+    implementation: str
+    """A name, or an import path."""
+    settings: dict[str, Any] | None = None
+    """Settings of the resource itself."""
+    sources: tuple[SettingsSource, ...] = ()
+    """Where further settings are mounted."""
+    required: Required = "AtStart"
+    """When it must be healthy."""
+    scope: Scope = "singleton"
+    """Who shares it."""
+
+
 class RuntimeConfig(ApiModel):
     """All that a runtime needs to know about its agent, as written into the revision's ConfigMap."""
 
@@ -72,6 +122,8 @@ class RuntimeConfig(ApiModel):
     """The agent in own code, as `package.module:name`; absent where `agent` describes it."""
     models: tuple[RuntimeModel, ...]
     """The chain in order of preference; empty where `agent.model` or own code names the model."""
+    services: tuple[RuntimeService, ...] | None = None
+    """What the agent gets injected; absent where it gets nothing."""
     secret_variables: tuple[str, ...] | None = None
     """Environment variables of the pod that come from Secrets, by name: what own code says when it fails at start is
     told without their values. Absent where there are none, or no own code."""

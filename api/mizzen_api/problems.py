@@ -70,7 +70,7 @@ def problems_of(error: ValidationError, root: str = "") -> tuple[Problem, ...]:
             continue  # the items are there, but wrong: pydantic counts the right ones
         message = message_of(line["type"], line["msg"])
         if line["type"] not in {"missing", "value_error", "extra_forbidden"}:
-            message += _shown(line["input"])
+            message += shown(line["input"])
         problems.append(
             Problem(
                 field=path_of(line["loc"], root),
@@ -95,7 +95,7 @@ def message_of(kind: str, message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Say what the value is if that takes few words; a huge number cannot even be written."""
     if isinstance(value, str):
         return f" (it is {shortened(value, MAX_SHOWN)!r})"

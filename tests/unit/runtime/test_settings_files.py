@@ -1,0 +1,203 @@
+"""Every way in which settings can be wrong, with the words that tell it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from mizzen_api.contract import RuntimeService, SettingsSource
+from mizzen_runtime.settings_files import ReadSettings, read_settings
+
+
+class Pool(BaseModel):
+    size: Annotated[int, Field(ge=1)] = 10
+    name: str | None = None
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    password: SecretStr | None = None
+    pool: Pool = Pool()
+    hosts: tuple[str, ...] = ()
+    headers: dict[str, str] = {}
+    verify: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settings":
+        if self.url == "nowhere" and self.hosts:
+            raise ValueError("give hosts or a url that leads somewhere")
+        return self
+
+
+class OfSomebodyElse(BaseModel):
+    size: int = 1
+
+
+Mount = Callable[..., SettingsSource]
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Mount:
+    """Make a folder as kubelet mounts an object."""
+
+    def mount_object(kind: str, name: str, _keys: dict[str, str] | None = None, **files: str | bytes) -> SettingsSource:
+        folder = tmp_path / f"{kind}-{name}"
+        data = folder / "..2026_11_27"
+        data.mkdir(parents=True)
+        (folder / "..data").symlink_to(data.name)
+        for file, content in files.items():
+            (data / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+            (folder / file).symlink_to(f"..data/{file}")
+        return SettingsSource.model_validate({"kind": kind, "name": name, "path": str(folder), "keys": _keys})
+
+    return mount_object
+
+
+def read(
+    *sources: SettingsSource, settings: dict[str, object] | None = None, model: type[BaseModel] = Settings
+) -> ReadSettings[BaseModel]:
+    service = RuntimeService(
+        name="database", interface="DatabaseService", implementation="own", settings=settings, sources=sources
+    )
+    return read_settings(service, model, "spec.services[2]", "support")
+
+
+def told(
+    *sources: SettingsSource, settings: dict[str, object] | None = None, model: type[BaseModel] = Settings
+) -> list[str]:
+    result = read(*sources, settings=settings, model=model)
+    assert result.settings is None
+    return [str(problem) for problem in result.problems]
+
+
+def test_each_key_fills_a_field(mount: Mount) -> None:
+    result = read(
+        mount(
+            "ConfigMap",
+            "db",
+            pool__size="20\n",
+            verify="false",
+            hosts='["a", "b"]',
+            headers__accept="text/plain",
+        ),
+        mount("Secret", "db", password="correct horse\n\n"),
+        settings={"url": "http://db", "pool": {"name": "[not json"}},
+    )
+    assert result.problems == ()
+    assert result.settings == Settings(
+        url="http://db",
+        password=SecretStr("correct horse\n"),
+        pool=Pool(size=20, name="[not json"),
+        hosts=("a", "b"),
+        headers={"accept": "text/plain"},
+        verify=False,
+    )
+    assert result.secrets == ("correct horse\n",)
+
+
+def test_listed_keys_are_told_by_the_names_that_they_have_in_the_secret(mount: Mount) -> None:
+    source = mount("Secret", "db", {"url": "uri", "password": "pass"}, url="http://db", other="ignored")
+    assert told(source) == [
+        (
+            "Secret 'db', key 'pass': the key or the whole object is missing; kubectl create secret generic db "
+            "--namespace support --from-literal=pass=<value>, or add the key to it if the Secret is there"
+        )
+    ]
+
+
+def test_an_object_that_is_missing_is_told_and_not_what_follows_from_it(mount: Mount) -> None:
+    assert told(mount("ConfigMap", "db"), mount("Secret", "db", password="x")) == [
+        (
+            "ConfigMap 'db': is missing, or holds no keys; kubectl create configmap db --namespace support "
+            "--from-literal=<field>=<value>, or add the key to it if the ConfigMap is there"
+        )
+    ]
+
+
+def test_a_field_that_nobody_fills_is_told_with_the_place_for_it(mount: Mount) -> None:
+    assert told() == [
+        (
+            "spec.services[2]: the setting 'url' of service 'database' is missing; name a ConfigMap with the key 'url' "
+            "in configMapRef"
+        )
+    ]
+    assert told(mount("ConfigMap", "db", verify="true")) == [
+        "spec.services[2]: the setting 'url' of service 'database' is missing; add the key 'url' to ConfigMap 'db'"
+    ]
+
+
+def test_a_field_is_set_in_one_place_only(mount: Mount) -> None:
+    config = mount("ConfigMap", "db", url="http://a", pool__size="1")
+    secret = mount("Secret", "db", url="http://b", pool='{"size": 2}')
+    assert told(config, secret, settings={"url": "http://c"}) == [
+        (
+            "ConfigMap 'db', key 'url': the setting 'url' of service 'database' is also set at "
+            "spec.services[2].settings.url; leave it in one of the two"
+        ),
+        (
+            "Secret 'db', key 'pool': the setting 'pool' of service 'database' is also set at "
+            "ConfigMap 'db', key 'pool__size'; leave it in one of the two"
+        ),
+        (
+            "Secret 'db', key 'url': the setting 'url' of service 'database' is also set at "
+            "spec.services[2].settings.url; leave it in one of the two"
+        ),
+    ]
+
+
+def test_a_secret_anywhere_else_is_refused(mount: Mount) -> None:
+    remedy = "put it into a Secret under the key 'password' and name that in secretRef"
+    message = (
+        "the setting 'password' of service 'database' is a secret, and everybody who may read this place can read it"
+    )
+    assert told(settings={"url": "x", "password": "hunter2"}) == [
+        f"spec.services[2].settings.password: {message}; {remedy}"
+    ]
+    assert told(mount("ConfigMap", "db", url="x", password="hunter2")) == [
+        f"ConfigMap 'db', key 'password': {message}; {remedy}"
+    ]
+
+
+def test_a_field_that_there_is_not_is_refused(mount: Mount) -> None:
+    assert told(mount("ConfigMap", "db", url="x", pool__seize="1", colour="red")) == [
+        (
+            "ConfigMap 'db', key 'colour': the setting 'colour' of service 'database' does not exist; known are "
+            "headers, hosts, password, pool, url, verify"
+        ),
+        (
+            "ConfigMap 'db', key 'pool__seize': the setting 'pool__seize' of service 'database' does not exist; did "
+            "you mean 'size'?"
+        ),
+    ]
+    assert told(mount("ConfigMap", "lax", sise="1"), model=OfSomebodyElse) == [
+        "ConfigMap 'lax', key 'sise': the setting 'sise' of service 'database' does not exist; did you mean 'size'?"
+    ]
+
+
+def test_a_wrong_value_is_shown_unless_it_comes_from_a_secret(mount: Mount) -> None:
+    assert told(mount("ConfigMap", "db", pool__size="many"), mount("Secret", "db", url="x", verify="hunter2")) == [
+        (
+            "ConfigMap 'db', key 'pool__size': the setting 'pool__size' of service 'database': input should be a valid "
+            "integer, unable to parse string as an integer (it is 'many'); correct the value"
+        ),
+        (
+            "Secret 'db', key 'verify': the setting 'verify' of service 'database': input should be a valid boolean, "
+            "unable to interpret input; correct the value"
+        ),
+    ]
+
+
+def test_what_the_settings_say_of_each_other_is_told(mount: Mount) -> None:
+    assert told(mount("ConfigMap", "db", url="nowhere", hosts='["a"]')) == [
+        "spec.services[2]: the settings of service 'database': give hosts or a url that leads somewhere; correct them"
+    ]
+
+
+def test_bytes_that_are_no_text_are_told(mount: Mount) -> None:
+    assert told(mount("ConfigMap", "db", url="x", verify=b"\xff")) == [
+        "ConfigMap 'db', key 'verify': holds bytes that are no text in UTF-8; write the value as text"
+    ]
