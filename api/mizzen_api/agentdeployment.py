@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from mizzen_api.agent_spec import AgentSpec, ModelName
+from mizzen_api.agent_spec import AgentSpec, ModelName, PreservedObject
 from mizzen_api.base import ApiModel, Matching
 from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
@@ -55,6 +55,7 @@ class ModelEndpoint(ApiModel):
 
 
 ONE_AGENT_SOURCE = "give the agent either in spec.agent or as own code in spec.entrypoint, exactly one of the two"
+VARS_OF_AN_AGENT = "spec.vars fills the templates in spec.agent; own code in spec.entrypoint has no use for it"
 ONE_MODEL_SOURCE = "give the model either in spec.agent.model or in spec.models, exactly one of the two"
 
 
@@ -69,6 +70,7 @@ class AgentDeploymentSpec(ApiModel):
                     "rule": "!has(self.agent) || has(self.models) != has(self.agent.model)",
                     "message": ONE_MODEL_SOURCE,
                 },
+                {"rule": "!has(self.vars) || has(self.agent)", "message": VARS_OF_AN_AGENT},
             ]
         }
     }
@@ -79,6 +81,8 @@ class AgentDeploymentSpec(ApiModel):
     """The agent in own code, as `package.module:name`: an Agent of pydantic-ai, or a function that gives one."""
     models: Annotated[tuple[ModelEndpoint, ...], Field(min_length=1, max_length=8)] | None = None
     """The chain of models, in order of preference: the next answers when one fails. It replaces own code's model."""
+    vars: PreservedObject | None = None
+    """Values for `{{…}}` in the agent's instructions and description, by name; they belong to the revision."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many pods. Left out, the operator fills in how many there are (1 at first) and then leaves it alone: what
     `kubectl scale` or an autoscaler that targets this resource sets stays."""
@@ -93,12 +97,14 @@ class AgentDeploymentSpec(ApiModel):
         return self.agent.model if self.agent else None
 
     @model_validator(mode="after")
-    def _one_source_each(self) -> Self:
+    def _fields_that_fit_each_other(self) -> Self:
         problems = []
         if (self.agent is None) == (self.entrypoint is None):
             problems.append(ONE_AGENT_SOURCE)
         if self.agent is not None and (self.models is None) == (self.agent.model is None):
             problems.append(ONE_MODEL_SOURCE)
+        if self.vars is not None and self.agent is None:
+            problems.append(VARS_OF_AN_AGENT)
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -122,6 +122,8 @@ class RuntimeConfig(ApiModel):
     """The agent in own code, as `package.module:name`; absent where `agent` describes it."""
     models: tuple[RuntimeModel, ...]
     """The chain in order of preference; empty where `agent.model` or own code names the model."""
+    vars: dict[str, Any] | None = None
+    """Values for the templates in the agent's instructions and description; absent where there are none."""
     services: tuple[RuntimeService, ...] | None = None
     """What the agent gets injected; absent where it gets nothing."""
     secret_variables: tuple[str, ...] | None = None

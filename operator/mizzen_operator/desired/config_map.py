@@ -42,6 +42,7 @@ def runtime_config(agent: AgentDeployment, revision: str) -> RuntimeConfig:
         revision=revision,
         agent=_agent(agent),
         entrypoint=agent.spec.entrypoint,
+        vars=agent.spec.vars,
         models=tuple(_model(index, model) for index, model in enumerate(agent.spec.models or ())),
         secret_variables=_secret_variables(agent) if agent.spec.entrypoint else None,
     )

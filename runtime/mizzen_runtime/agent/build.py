@@ -20,6 +20,7 @@ from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_sche
 from mizzen_runtime.agent.own_agent import check_own_agent, model_of, output_schema_of
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
+from mizzen_runtime.agent.templates import TEMPLATED, fill_templates
 from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
 from mizzen_runtime.model_keys import read_keys
 from mizzen_runtime.redaction import Redactor
@@ -72,7 +73,8 @@ def _described_agent(
     config: RuntimeConfig, spec: Mapping[str, Any], models: Sequence[Model], problems: tuple[Problem, ...]
 ) -> BuiltAgent:
     names = _names(config)
-    problems += check_spec(spec, models, all_built=len(models) == len(names))
+    texts, template_problems = fill_templates(spec, config.vars or {})
+    problems += (*check_spec(spec, models, all_built=len(models) == len(names)), *template_problems)
     capabilities: list[AbstractCapability[None]] = [RaiseContentFilterError()]
     schema = spec.get("output_schema")
     if isinstance(schema, dict):
@@ -83,7 +85,12 @@ def _described_agent(
     if problems:
         raise ConfigRefused(problems)
     try:
-        agent = Agent.from_spec({"name": config.name, **spec, "model": None}, capabilities=capabilities)
+        agent = Agent.from_spec(
+            _without_texts(config, spec),
+            instructions=texts.instructions,
+            description=texts.description,
+            capabilities=capabilities,
+        )
     except Exception as error:  # pydantic-ai refuses in several types, and what remains here is about the schema
         if schema:
             remedy = "keep to properties, items, anyOf and references at these places"
@@ -93,10 +100,16 @@ def _described_agent(
         agent=agent,
         model=chain(list(zip(names, models, strict=True))),
         models=names,
-        description=spec.get("description"),
+        description=texts.description,
         output_schema=schema or TEXT,
         streams_text=schema is None,
     )
+
+
+def _without_texts(config: RuntimeConfig, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the spec without what may hold braces: pydantic-ai would take them for templates once more."""
+    rest = {key: value for key, value in spec.items() if key not in TEMPLATED}
+    return {"name": config.name, **rest, "model": None}
 
 
 def _own_agent(

@@ -1,6 +1,5 @@
 """Checks the agent's spec against the installed pydantic-ai, so that no fault waits for the first request."""
 
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,9 +16,8 @@ from mizzen_api.capabilities import capability_problem
 from mizzen_api.problems import Problem, message_of, path_of
 from mizzen_runtime.agent.models import TEST_MODEL, extra_named_in, known_providers, remedy_for_missing
 from mizzen_runtime.agent.refusals import refusals_of
+from mizzen_runtime.agent.templates import TEMPLATED
 from mizzen_runtime.config import SPEC_FIELD, check_shape
-
-_TEMPLATE = re.compile(r"(?<!\\)\{\{")
 
 
 class StrictSpec(AgentSpec, extra="forbid"):
@@ -27,7 +25,7 @@ class StrictSpec(AgentSpec, extra="forbid"):
 
 
 def check_spec(spec: Mapping[str, Any], models: Sequence[Model], *, all_built: bool = True) -> tuple[Problem, ...]:
-    """Find all that is wrong with an agent's spec, apart from its output schema.
+    """Find all that is wrong with an agent's spec, apart from its templates and its output schema.
 
     Args:
         spec: The spec as the user wrote it.
@@ -42,27 +40,15 @@ def check_spec(spec: Mapping[str, Any], models: Sequence[Model], *, all_built: b
 
 
 def _shape_problems(spec: Mapping[str, Any]) -> tuple[Problem, ...]:
-    problems = (*check_shape(spec), *_template_problems(spec))
+    problems = check_shape(spec)
     if problems:
-        return problems  # the installed spec would repeat them, and a broken template ends its validation
+        return problems  # the installed spec would repeat them
     try:
-        StrictSpec.model_validate(spec)
+        # The templates are checked and filled beside it: a broken one would end its validation.
+        StrictSpec.model_validate({key: value for key, value in spec.items() if key not in TEMPLATED})
     except ValidationError as error:
         return refusals_of(error, spec, SPEC_FIELD, "correct the value")
     return ()
-
-
-def _template_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    for field in ("instructions", "description"):
-        value = spec.get(field)
-        texts = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for index, text in texts:
-            if isinstance(text, str) and _TEMPLATE.search(text):
-                yield _problem(
-                    field if index is None else f"{field}[{index}]",
-                    "holds a template `{{…}}` without values to fill it: the model would read nothing there",
-                    "write the text itself, or `\\{{` for literal braces",
-                )
 
 
 def _settings_problems(settings: object, models: Sequence[Model], *, all_built: bool) -> Iterator[Problem]:

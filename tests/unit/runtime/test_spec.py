@@ -2,7 +2,6 @@ import sys
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ModelRequest
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.test import TestModel
@@ -43,38 +42,6 @@ def test_a_whole_good_spec_has_no_problems() -> None:
         )
         == {}
     )
-
-
-@pytest.mark.parametrize(
-    ("spec", "field"),
-    [
-        ({"instructions": "Hello {{name}}"}, "spec.agent.instructions"),
-        ({"instructions": ["Hello", "{{name}}"]}, "spec.agent.instructions[1]"),
-        ({"instructions": "broken {{"}, "spec.agent.instructions"),
-        ({"description": "For {{team}}"}, "spec.agent.description"),
-    ],
-)
-def test_a_template_is_refused_because_nothing_can_fill_it(spec: dict[str, Any], field: str) -> None:
-    message = "holds a template `{{…}}` without values to fill it: the model would read nothing there"
-
-    assert problems_of(**spec) == {field: message}
-
-
-async def test_pydantic_ai_would_fill_a_template_with_nothing() -> None:
-    agent = Agent.from_spec({"instructions": "Hello {{name}}!"}, model=TestModel())
-
-    result = await agent.run("Hi")
-
-    assert instructions_in(result.all_messages()) == "Hello !"
-
-
-async def test_escaped_braces_reach_the_model_as_braces() -> None:
-    spec = {"instructions": r"Write \{{name}}"}
-    assert problems_of(**spec) == {}
-
-    result = await Agent.from_spec(spec, model=TestModel()).run("Hi")
-
-    assert instructions_in(result.all_messages()) == "Write {{name}}"
 
 
 @pytest.mark.parametrize(
