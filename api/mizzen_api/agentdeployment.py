@@ -1,16 +1,18 @@
 """The custom resource `AgentDeployment`: the only definition of the CRD."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from mizzen_api.agent_spec import AgentSpec, ModelName, PreservedObject
 from mizzen_api.base import ApiModel, Matching
+from mizzen_api.capabilities import secrets_named_in
 from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
-from mizzen_api.pod import PodSettings, SecretKeyRef
+from mizzen_api.pod import LocalName, PodSettings, SecretKeyRef
 
 ApiAddress = Annotated[
     str,
@@ -54,7 +56,19 @@ class ModelEndpoint(ApiModel):
     """How long one request to the model may take, such as `30s`."""
 
 
+class NamedSecret(ApiModel):
+    """A value for capabilities, by the name that `{secret: NAME}` in an argument's place refers to."""
+
+    name: LocalName
+    """Its name in this resource."""
+    secret_key_ref: SecretKeyRef
+    """A key of a Secret of the same namespace."""
+
+
 ONE_AGENT_SOURCE = "give the agent either in spec.agent or as own code in spec.entrypoint, exactly one of the two"
+SECRETS_OF_AN_AGENT = (
+    "spec.secrets are for the capabilities of spec.agent; own code in spec.entrypoint gets its secrets by spec.pod.env"
+)
 VARS_OF_AN_AGENT = "spec.vars fills the templates in spec.agent; own code in spec.entrypoint has no use for it"
 ONE_MODEL_SOURCE = "give the model either in spec.agent.model or in spec.models, exactly one of the two"
 
@@ -71,6 +85,7 @@ class AgentDeploymentSpec(ApiModel):
                     "message": ONE_MODEL_SOURCE,
                 },
                 {"rule": "!has(self.vars) || has(self.agent)", "message": VARS_OF_AN_AGENT},
+                {"rule": "!has(self.secrets) || has(self.agent)", "message": SECRETS_OF_AN_AGENT},
             ]
         }
     }
@@ -83,6 +98,9 @@ class AgentDeploymentSpec(ApiModel):
     """The chain of models, in order of preference: the next answers when one fails. It replaces own code's model."""
     vars: PreservedObject | None = None
     """Values for `{{…}}` in the agent's instructions and description, by name; they belong to the revision."""
+    secrets: Annotated[tuple[NamedSecret, ...], Field(min_length=1, max_length=32)] | None = None
+    """Values for the arguments of capabilities, such as an MCP server's token: `{secret: NAME}` stands for one. A new
+    value is taken up without a restart."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many pods. Left out, the operator fills in how many there are (1 at first) and then leaves it alone: what
     `kubectl scale` or an autoscaler that targets this resource sets stays."""
@@ -105,9 +123,23 @@ class AgentDeploymentSpec(ApiModel):
             problems.append(ONE_MODEL_SOURCE)
         if self.vars is not None and self.agent is None:
             problems.append(VARS_OF_AN_AGENT)
+        if self.secrets is not None and self.agent is None:
+            problems.append(SECRETS_OF_AN_AGENT)
+        elif self.agent is not None:
+            problems.extend(self._secret_problems(self.agent))
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _secret_problems(self, agent: AgentSpec) -> Iterator[str]:
+        names = [secret.name for secret in self.secrets or ()]
+        used = set(secrets_named_in(agent.capabilities))
+        for name in sorted(used.difference(names)):
+            yield f"a capability refers to the secret {name!r}: give it in spec.secrets"
+        for name in sorted(set(names) - used):
+            yield f"no capability refers to the secret {name!r}: remove it from spec.secrets"
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"the secret {name!r} is given more than once in spec.secrets: leave one of them"
 
 
 class AgentDeploymentStatus(ApiModel):

@@ -1,6 +1,7 @@
 """Which of pydantic-ai's capabilities a spec may name. A test checks that each installed one is decided here."""
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 ALLOWED_CAPABILITIES = frozenset(
@@ -32,6 +33,13 @@ REFUSED_CAPABILITIES = {
 }
 """Refused by name, with the reason."""
 
+_REFERENCE = "secret"
+"""`{secret: NAME}` in an argument's place stands for the value of that name in `spec.secrets`."""
+_CREDENTIAL = re.compile(
+    r"(.*[-_])?(authorization|cookie|credentials?|passw(or)?d|secret|token|(api|access|private)[-_]?key)", re.IGNORECASE
+)
+"""Names of arguments and headers that hold what only a Secret may hold."""
+_USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*@.*", re.IGNORECASE | re.DOTALL)
 _NAMES_A_MODEL = re.compile("fallback.*model")
 _WRAPPERS = {"PrefixTools": "capability"}
 """Capabilities that hold another one, and the argument that holds it."""
@@ -65,6 +73,11 @@ def _argument_problem(name: str, arguments: object) -> str | None:
         models = sorted(argument for argument in arguments if _NAMES_A_MODEL.fullmatch(argument))
         if models:
             return f"capability {name!r} must not name another model ({', '.join(models)}): the chain is in spec.models"
+    if literals := sorted(_literal_credentials(arguments)):
+        return (
+            f"capability {name!r} must not hold a credential as it is ({', '.join(literals)}): put it into a Secret, "
+            f"give that a name in spec.secrets, and write {{{_REFERENCE}: NAME}} in its place"
+        )
     return _nested_problem(name, arguments) if name in _WRAPPERS else None
 
 
@@ -75,3 +88,47 @@ def _nested_problem(wrapper: str, arguments: object) -> str | None:
     if not isinstance(nested, str | dict):
         return f"capability {wrapper!r} needs `{argument}`: the capability that it wraps"
     return capability_problem(nested)
+
+
+def _literal_credentials(arguments: object, name: str = "") -> Iterator[str]:
+    """Give the places that hold a credential, by what their name says or by user and password in an address."""
+    if secret_name(arguments) is not None:
+        return
+    if isinstance(arguments, dict):
+        for key, value in arguments.items():
+            yield from _literal_credentials(value, str(key))
+    elif isinstance(arguments, list):
+        for item in arguments:
+            yield from _literal_credentials(item, name)
+    elif isinstance(arguments, str) and (_CREDENTIAL.fullmatch(name) or _USERINFO.fullmatch(arguments)):
+        yield name or "an address with user and password"
+
+
+def secret_name(argument: object) -> str | None:
+    """Give the name that `{secret: NAME}` refers to; None for anything else."""
+    if isinstance(argument, dict) and argument.keys() == {_REFERENCE} and isinstance(argument[_REFERENCE], str):
+        return str(argument[_REFERENCE])
+    return None
+
+
+def secrets_named_in(arguments: object) -> Iterator[str]:
+    """Give the names that are referred to anywhere in a capability's arguments, or in a list of capabilities."""
+    if (name := secret_name(arguments)) is not None:
+        yield name
+    elif isinstance(arguments, dict):
+        for value in arguments.values():
+            yield from secrets_named_in(value)
+    elif isinstance(arguments, list | tuple):
+        for item in arguments:
+            yield from secrets_named_in(item)
+
+
+def with_secrets(arguments: Any, values: Mapping[str, str]) -> Any:
+    """Give arguments with the values that they refer to; a name without a value stays as it is."""
+    if (name := secret_name(arguments)) is not None:
+        return values.get(name, arguments)
+    if isinstance(arguments, dict):
+        return {key: with_secrets(value, values) for key, value in arguments.items()}
+    if isinstance(arguments, list):
+        return [with_secrets(item, values) for item in arguments]
+    return arguments

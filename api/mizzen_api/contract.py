@@ -21,6 +21,10 @@ MODELS_DIRECTORY = "/etc/mizzen/models"
 """Below it one folder for each model with a key, named by the model's place in the chain."""
 API_KEY_FILE = "api-key"
 """Name of the file in a model's folder."""
+SECRETS_DIRECTORY = "/etc/mizzen/secrets"
+"""Below it one folder for each secret that capabilities refer to, by its name."""
+VALUE_FILE = "value"
+"""Name of the file in a secret's folder."""
 SERVICES_DIRECTORY = "/etc/mizzen/services"
 """Below it one folder for each service with settings in a ConfigMap or a Secret, named by the service; in it a folder
 `config` or `secret`, with a file for each field."""
@@ -33,6 +37,11 @@ TERMINATION_LOG_BYTES = 4096
 def api_key_path(index: int) -> str:
     """Give the path, in the pod, of the key of the model at `index` of the chain."""
     return f"{MODELS_DIRECTORY}/{index}/{API_KEY_FILE}"
+
+
+def secret_path(name: str) -> str:
+    """Give the path, in the pod, of a secret that capabilities refer to."""
+    return f"{SECRETS_DIRECTORY}/{name}/{VALUE_FILE}"
 
 
 def settings_path(service: str, kind: str) -> str:
@@ -67,6 +76,15 @@ class RuntimeModel(ApiModel):
     """Where the key is mounted."""
     request_timeout_seconds: Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS)] | None = None
     """Bound on one request to the model."""
+
+
+class RuntimeSecret(ApiModel):
+    """One value that capabilities refer to."""
+
+    name: str
+    """By which they do."""
+    source: SecretSource
+    """Where it is mounted."""
 
 
 class SettingsSource(ApiModel):
@@ -124,6 +142,8 @@ class RuntimeConfig(ApiModel):
     """The chain in order of preference; empty where `agent.model` or own code names the model."""
     vars: dict[str, Any] | None = None
     """Values for the templates in the agent's instructions and description; absent where there are none."""
+    secrets: tuple[RuntimeSecret, ...] | None = None
+    """Values that the capabilities' arguments refer to; absent where there are none."""
     services: tuple[RuntimeService, ...] | None = None
     """What the agent gets injected; absent where it gets nothing."""
     secret_variables: tuple[str, ...] | None = None

@@ -6,17 +6,11 @@ from pydantic import Field, StringConstraints
 
 from mizzen_api.agent_spec import PreservedObject
 from mizzen_api.base import ApiModel, Matching
-from mizzen_api.pod import LocalObjectReference, ObjectName, SecretKey
+from mizzen_api.pod import LocalName, LocalObjectReference, ObjectName, SecretKey
 
 MAX_SERVICES: Final = 32
-MAX_SERVICE_NAME_LENGTH: Final = 40
-"""A volume's name adds at most 15 characters and stays a DNS label of 63."""
 _DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
-ServiceName = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_SERVICE_NAME_LENGTH, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$"),
-]
 Interface = Annotated[
     str,
     StringConstraints(max_length=512),
@@ -74,7 +68,7 @@ class SettingsSecret(ApiModel):
 class ServiceSpec(ApiModel):
     """One service that the agent gets injected."""
 
-    name: ServiceName
+    name: LocalName
     """What it is called among the agent's services, such as `database`."""
     interface: Interface
     """What the agent knows it as: DatabaseService, CacheService, ExternalAPIService, or an interface of one's own as

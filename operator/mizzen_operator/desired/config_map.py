@@ -7,8 +7,8 @@ comes back with the old configuration. Beside what the runtime reads, it keeps t
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint
-from mizzen_api.contract import RuntimeConfig, RuntimeModel, SecretSource, api_key_path
+from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint, NamedSecret
+from mizzen_api.contract import RuntimeConfig, RuntimeModel, RuntimeSecret, SecretSource, api_key_path, secret_path
 from mizzen_api.duration import seconds
 from mizzen_api.names import LABEL_REVISION
 from mizzen_api.problems import Problem
@@ -43,6 +43,7 @@ def runtime_config(agent: AgentDeployment, revision: str) -> RuntimeConfig:
         agent=_agent(agent),
         entrypoint=agent.spec.entrypoint,
         vars=agent.spec.vars,
+        secrets=tuple(_secret(secret) for secret in agent.spec.secrets or ()) or None,
         models=tuple(_model(index, model) for index, model in enumerate(agent.spec.models or ())),
         secret_variables=_secret_variables(agent) if agent.spec.entrypoint else None,
     )
@@ -82,6 +83,12 @@ def _secret_variables(agent: AgentDeployment) -> tuple[str, ...] | None:
         variable.name for variable in agent.spec.pod.env if variable.value_from and variable.value_from.secret_key_ref
     )
     return tuple(names) or None
+
+
+def _secret(secret: NamedSecret) -> RuntimeSecret:
+    reference = secret.secret_key_ref
+    source = SecretSource(name=reference.name, key=reference.key, path=secret_path(secret.name))
+    return RuntimeSecret(name=secret.name, source=source)
 
 
 def _model(index: int, endpoint: ModelEndpoint) -> RuntimeModel:

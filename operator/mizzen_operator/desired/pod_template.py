@@ -2,8 +2,15 @@
 
 from typing import Any
 
-from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint
-from mizzen_api.contract import API_KEY_FILE, CONFIG_DIRECTORY, CONFIG_FILE, MODELS_DIRECTORY
+from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_api.contract import (
+    API_KEY_FILE,
+    CONFIG_DIRECTORY,
+    CONFIG_FILE,
+    MODELS_DIRECTORY,
+    SECRETS_DIRECTORY,
+    VALUE_FILE,
+)
 from mizzen_api.names import (
     CONTAINER_NAME,
     LABEL_REVISION,
@@ -12,7 +19,7 @@ from mizzen_api.names import (
     TRAFFIC_PORT,
     TRAFFIC_PORT_NAME,
 )
-from mizzen_api.pod import EnvVar, PodSettings
+from mizzen_api.pod import EnvVar, PodSettings, SecretKeyRef
 from mizzen_api.timing import TERMINATION_GRACE_SECONDS
 from mizzen_operator.desired.config_map import config_map_name
 from mizzen_operator.desired.manifest import Manifest, selector_labels
@@ -91,7 +98,12 @@ def _container(agent: AgentDeployment, runtime_image: str) -> dict[str, Any]:
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a mount path in the pod, no file of this process
             *(
                 {"name": f"model-{index}", "mountPath": f"{MODELS_DIRECTORY}/{index}", "readOnly": True}
-                for index, _ in _models_with_key(agent)
+                for index, model in enumerate(agent.spec.models or ())
+                if model.api_key is not None
+            ),
+            *(
+                {"name": f"secret-{secret.name}", "mountPath": f"{SECRETS_DIRECTORY}/{secret.name}", "readOnly": True}
+                for secret in agent.spec.secrets or ()
             ),
         ],
     }
@@ -108,32 +120,33 @@ def _volumes(agent: AgentDeployment, revision: str) -> list[dict[str, Any]]:
             },
         },
         {"name": "tmp", "emptyDir": {}},
-        *(_key_volume(index, model) for index, model in _models_with_key(agent)),
+        *(
+            _key_volume(f"model-{index}", model.api_key.secret_key_ref, API_KEY_FILE)
+            for index, model in enumerate(agent.spec.models or ())
+            if model.api_key is not None
+        ),
+        *(
+            _key_volume(f"secret-{secret.name}", secret.secret_key_ref, VALUE_FILE)
+            for secret in agent.spec.secrets or ()
+        ),
     ]
 
 
-def _key_volume(index: int, model: ModelEndpoint) -> dict[str, Any]:
+def _key_volume(name: str, reference: SecretKeyRef, file: str) -> dict[str, Any]:
     """Mount the one key of the Secret that is needed.
 
     It is optional, so that the pod starts without it and the runtime can name everything that is missing at once;
     kubelet would name one Secret, in an event.
     """
-    if model.api_key is None:
-        raise ValueError(f"model {index} has no key to mount")
-    reference = model.api_key.secret_key_ref
     return {
-        "name": f"model-{index}",
+        "name": name,
         "secret": {
             "secretName": reference.name,
             "optional": True,
             "defaultMode": 0o440,
-            "items": [{"key": reference.key, "path": API_KEY_FILE}],
+            "items": [{"key": reference.key, "path": file}],
         },
     }
-
-
-def _models_with_key(agent: AgentDeployment) -> list[tuple[int, ModelEndpoint]]:
-    return [(index, model) for index, model in enumerate(agent.spec.models or ()) if model.api_key is not None]
 
 
 def _env_var(variable: EnvVar) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic_ai import Agent
 from pydantic_ai.capabilities import AbstractCapability, RaiseContentFilterError
 from pydantic_ai.models import Model
 
+from mizzen_api.capabilities import with_secrets
 from mizzen_api.contract import RuntimeConfig
 from mizzen_api.problems import Problem
 from mizzen_runtime.agent.chain import chain
@@ -22,7 +23,7 @@ from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
 from mizzen_runtime.agent.templates import TEMPLATED, fill_templates
 from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
-from mizzen_runtime.model_keys import read_keys
+from mizzen_runtime.mounted_secrets import read_secrets
 from mizzen_runtime.redaction import Redactor
 
 JsonSchema = dict[str, Any]
@@ -60,21 +61,25 @@ def build_agent(config: RuntimeConfig, host: Host) -> BuiltAgent:
     Raises:
         ConfigRefused: With every problem of keys and models, and of spec and output schema or of own code.
     """
-    keys, problems = read_keys(config)
-    models, model_problems = build_models(config, keys)
-    problems += model_problems
+    secrets = read_secrets(config)
+    models, model_problems = build_models(config, secrets.model_keys)
+    problems = (*secrets.problems, *model_problems)
     if config.agent is not None:
-        return _described_agent(config, config.agent, models, problems)
-    secrets = [os.environ.get(name, "") for name in config.secret_variables or ()]
-    return _own_agent(config, models, problems, host, Redactor([*keys.values(), *secrets]))
+        return _described_agent(config, config.agent, models, secrets.by_name, problems)
+    variables = [os.environ.get(name, "") for name in config.secret_variables or ()]
+    return _own_agent(config, models, problems, host, Redactor([*secrets.values, *variables]))
 
 
 def _described_agent(
-    config: RuntimeConfig, spec: Mapping[str, Any], models: Sequence[Model], problems: tuple[Problem, ...]
+    config: RuntimeConfig,
+    spec: Mapping[str, Any],
+    models: Sequence[Model],
+    secrets: Mapping[str, str],
+    problems: tuple[Problem, ...],
 ) -> BuiltAgent:
     names = _names(config)
     texts, template_problems = fill_templates(spec, config.vars or {})
-    problems += (*check_spec(spec, models, all_built=len(models) == len(names)), *template_problems)
+    problems += (*check_spec(spec, models, secrets, all_built=len(models) == len(names)), *template_problems)
     capabilities: list[AbstractCapability[None]] = [RaiseContentFilterError()]
     schema = spec.get("output_schema")
     if isinstance(schema, dict):
@@ -86,7 +91,7 @@ def _described_agent(
         raise ConfigRefused(problems)
     try:
         agent = Agent.from_spec(
-            _without_texts(config, spec),
+            _without_texts(config, with_secrets(spec, secrets)),
             instructions=texts.instructions,
             description=texts.description,
             capabilities=capabilities,

@@ -12,7 +12,7 @@ from pydantic_ai.native_tools import SUPPORTED_NATIVE_TOOLS, AbstractNativeTool
 from pydantic_ai.settings import ModelSettings
 from typing_extensions import is_typeddict
 
-from mizzen_api.capabilities import capability_problem
+from mizzen_api.capabilities import capability_problem, secrets_named_in, with_secrets
 from mizzen_api.problems import Problem, message_of, path_of
 from mizzen_runtime.agent.models import TEST_MODEL, extra_named_in, known_providers, remedy_for_missing
 from mizzen_runtime.agent.refusals import refusals_of
@@ -24,18 +24,21 @@ class StrictSpec(AgentSpec, extra="forbid"):
     """The installed pydantic-ai's spec, which ignores unknown keys by default."""
 
 
-def check_spec(spec: Mapping[str, Any], models: Sequence[Model], *, all_built: bool = True) -> tuple[Problem, ...]:
+def check_spec(
+    spec: Mapping[str, Any], models: Sequence[Model], secrets: Mapping[str, str], *, all_built: bool = True
+) -> tuple[Problem, ...]:
     """Find all that is wrong with an agent's spec, apart from its templates and its output schema.
 
     Args:
         spec: The spec as the user wrote it.
         models: The models of the chain, for the settings and tools that they know.
+        secrets: The values that capabilities refer to, those that could be read.
         all_built: Whether these are all of the chain: a setting that bears a provider's name may be for another one.
     """
     return (
         *_shape_problems(spec),
         *_settings_problems(spec.get("model_settings"), models, all_built=all_built),
-        *_capability_problems(spec.get("capabilities"), models),
+        *_capability_problems(spec.get("capabilities"), models, secrets),
     )
 
 
@@ -92,15 +95,19 @@ def _settings_of(model: Model) -> set[str]:
     return names
 
 
-def _capability_problems(capabilities: object, models: Sequence[Model]) -> Iterator[Problem]:
+def _capability_problems(
+    capabilities: object, models: Sequence[Model], secrets: Mapping[str, str]
+) -> Iterator[Problem]:
     if not isinstance(capabilities, list):
         return
     for index, entry in enumerate(capabilities):
         if not isinstance(entry, str | dict) or capability_problem(entry):
             continue  # not allowed: told by whoever checked the spec's shape
+        if not secrets.keys() >= set(secrets_named_in(entry)):
+            continue  # told by whoever read them
         location = f"capabilities[{index}]"
         try:
-            tools = Agent.from_spec({"capabilities": [entry]}).root_capability.get_native_tools()
+            tools = Agent.from_spec({"capabilities": [with_secrets(entry, secrets)]}).root_capability.get_native_tools()
         except Exception as error:  # noqa: BLE001 - a capability refuses its arguments in whatever way it likes
             if extra := extra_named_in(error):
                 message = "needs a package that is not installed in this image"

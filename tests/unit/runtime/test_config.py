@@ -4,7 +4,7 @@ import pytest
 
 from mizzen_api.contract import RuntimeConfig, RuntimeModel, SecretSource
 from mizzen_runtime.config import ConfigRefused, check_shape, read_config
-from mizzen_runtime.model_keys import read_keys
+from mizzen_runtime.mounted_secrets import MountedSecrets, read_secrets
 
 
 def config_with_key(path: Path) -> RuntimeConfig:
@@ -16,7 +16,7 @@ def config_with_key(path: Path) -> RuntimeConfig:
 def test_a_key_is_read_without_one_trailing_newline(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key").write_bytes(content)
 
-    assert read_keys(config_with_key(tmp_path / "key")) == ({0: "sk-1"}, ())
+    assert read_secrets(config_with_key(tmp_path / "key")) == MountedSecrets({0: "sk-1"}, {}, ())
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_key_is_read_without_one_trailing_newline(tmp_path: Path, content: byt
         (b"\n", "key 'token' of Secret 'llm' is empty"),
         (b"sk-1\nsk-2\n", "key 'token' of Secret 'llm' holds a blank, a line break or a control character"),
         (b"sk 1", "key 'token' of Secret 'llm' holds a blank, a line break or a control character"),
-        (b"sk-\xe2\x82\xac", "key 'token' of Secret 'llm' holds bytes that no provider's key has"),
+        (b"sk-\xe2\x82\xac", "key 'token' of Secret 'llm' holds bytes that no key of an API has"),
     ],
 )
 def test_a_key_that_cannot_be_used_is_told_without_its_content(
@@ -36,9 +36,10 @@ def test_a_key_that_cannot_be_used_is_told_without_its_content(
     if content is not None:
         (tmp_path / "key").write_bytes(content)
 
-    keys, (problem,) = read_keys(config_with_key(tmp_path / "key"))
+    read = read_secrets(config_with_key(tmp_path / "key"))
+    (problem,) = read.problems
 
-    assert keys == {}
+    assert read.values == ()
     assert problem.field == "spec.models[0].apiKey.secretKeyRef"
     assert problem.message == message
     assert problem.remedy.startswith(
@@ -47,7 +48,7 @@ def test_a_key_that_cannot_be_used_is_told_without_its_content(
 
 
 def test_a_key_that_is_a_folder_is_told(tmp_path: Path) -> None:
-    _, (problem,) = read_keys(config_with_key(tmp_path))
+    (problem,) = read_secrets(config_with_key(tmp_path)).problems
 
     assert problem.message == "key 'token' of Secret 'llm' cannot be read: Is a directory"
 

@@ -23,7 +23,7 @@ def instructions_in(messages: list[ModelMessage]) -> str | None:
 
 
 def problems_of(**spec: Any) -> dict[str, str]:
-    return {problem.field: problem.message for problem in check_spec(spec, (VLLM,))}
+    return {problem.field: problem.message for problem in check_spec(spec, (VLLM,), {})}
 
 
 def test_a_whole_good_spec_has_no_problems() -> None:
@@ -85,7 +85,7 @@ def test_each_capability_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_a_tool_that_a_models_provider_does_not_have_is_told_for_each_model(capability: Any, kind: str) -> None:
-    messages = [problem.message for problem in check_spec({"capabilities": [capability]}, (VLLM, TestModel()))]
+    messages = [problem.message for problem in check_spec({"capabilities": [capability]}, (VLLM, TestModel()), {})]
 
     assert messages == [
         f"needs the tool {kind!r} of the model's provider, which 'x' does not have",
@@ -96,13 +96,13 @@ def test_a_tool_that_a_models_provider_does_not_have_is_told_for_each_model(capa
 def test_a_tool_that_the_models_provider_has_is_taken() -> None:
     model = infer_model("openai-responses:gpt-5", provider_factory=lambda _: OpenAIProvider(api_key="x"))
 
-    assert check_spec({"capabilities": ["WebSearch", "ToolSearch", "Thinking"]}, (model,)) == ()
+    assert check_spec({"capabilities": ["WebSearch", "ToolSearch", "Thinking"]}, (model,), {}) == ()
 
 
 def test_a_providers_setting_is_not_called_unknown_while_a_model_is_missing() -> None:
     settings = {"anthropic_thinking": {}, "temprature": 1}
 
-    assert [problem.field for problem in check_spec({"model_settings": settings}, (VLLM,), all_built=False)] == [
+    assert [problem.field for problem in check_spec({"model_settings": settings}, (VLLM,), {}, all_built=False)] == [
         "spec.agent.model_settings.temprature"
     ]
 
@@ -115,9 +115,9 @@ SERVER = {"kind": "mcp_server", "id": "crm", "url": "http://crm/"}
     ("capability", "field"),
     [
         ({"NativeTool": {**SERVER, "headers": SECRET}}, "capabilities[0].headers"),
-        ({"NativeTool": {**SERVER, "headers": {"authorization": [SECRET]}}}, "capabilities[0].headers.authorization"),
+        ({"NativeTool": {**SERVER, "headers": {"authorization": [SECRET]}}}, "capabilities"),
         ({"NativeTool": {**SERVER, "authorization_token": {"a": SECRET}}}, "capabilities[0].authorization_token"),
-        ({"NativeTool": {"kind": "mcp_server", "headers": {"authorization": SECRET}}}, "capabilities[0]"),
+        ({"NativeTool": {"kind": "mcp_server", "headers": {"accept": SECRET}}}, "capabilities[0]"),
         ({"NativeTool": {"kind": SECRET}}, "capabilities[0]"),
         ({"NativeTool": SECRET}, "capabilities[0]"),
         (
@@ -143,3 +143,15 @@ def test_a_secret_in_wrong_settings_is_not_repeated(settings: dict[str, Any]) ->
 
 def test_a_capability_that_is_not_allowed_is_told_once() -> None:
     assert list(problems_of(capabilities=["LocalWorkspace"])) == ["spec.agent.capabilities"]
+
+
+def test_a_capability_is_checked_with_the_secrets_that_it_refers_to() -> None:
+    def problems(arguments: dict[str, Any], secrets: dict[str, str]) -> list[str]:
+        spec = {"capabilities": [{"MCP": {"url": "http://crm/", **arguments}}]}
+        return [problem.message for problem in check_spec(spec, (VLLM,), secrets)]
+
+    assert problems({"authorization_token": {"secret": "crm"}}, {"crm": "hunter2"}) == []
+    assert problems({"authorization_token": {"secret": "crm"}}, {}) == []  # told by whoever read the secrets
+    (message,) = problems({"headers": {"X-Key": {"secret": "crm"}}, "wrong": 1}, {"crm": "hunter2"})
+    assert "wrong" in message
+    assert "hunter2" not in message
