@@ -1,7 +1,8 @@
 """The custom resource `AgentDeployment`: the only definition of the CRD."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -13,6 +14,7 @@ from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
 from mizzen_api.pod import LocalName, PodSettings, SecretKeyRef
+from mizzen_api.services import ServiceSpec
 
 ApiAddress = Annotated[
     str,
@@ -56,6 +58,10 @@ class ModelEndpoint(ApiModel):
     """How long one request to the model may take, such as `30s`."""
 
 
+LIST_MAP_BY_NAME = Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})
+"""A list in which each name is there once: the API server refuses another one, and server-side apply merges by it."""
+
+
 class NamedSecret(ApiModel):
     """A value for capabilities, by the name that `{secret: NAME}` in an argument's place refers to."""
 
@@ -96,9 +102,11 @@ class AgentDeploymentSpec(ApiModel):
     """The agent in own code, as `package.module:name`: an Agent of pydantic-ai, or a function that gives one."""
     models: Annotated[tuple[ModelEndpoint, ...], Field(min_length=1, max_length=8)] | None = None
     """The chain of models, in order of preference: the next answers when one fails. It replaces own code's model."""
+    services: Annotated[tuple[ServiceSpec, ...], Field(min_length=1, max_length=32), LIST_MAP_BY_NAME] | None = None
+    """What the agent gets injected."""
     vars: PreservedObject | None = None
     """Values for `{{…}}` in the agent's instructions and description, by name; they belong to the revision."""
-    secrets: Annotated[tuple[NamedSecret, ...], Field(min_length=1, max_length=32)] | None = None
+    secrets: Annotated[tuple[NamedSecret, ...], Field(min_length=1, max_length=32), LIST_MAP_BY_NAME] | None = None
     """Values for the arguments of capabilities, such as an MCP server's token: `{secret: NAME}` stands for one. A new
     value is taken up without a restart."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
@@ -127,6 +135,8 @@ class AgentDeploymentSpec(ApiModel):
             problems.append(SECRETS_OF_AN_AGENT)
         elif self.agent is not None:
             problems.extend(self._secret_problems(self.agent))
+        problems.extend(_repetitions("spec.services", self.services or ()))
+        problems.extend(_repetitions("spec.secrets", self.secrets or ()))
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -138,8 +148,12 @@ class AgentDeploymentSpec(ApiModel):
             yield f"a capability refers to the secret {name!r}: give it in spec.secrets"
         for name in sorted(set(names) - used):
             yield f"no capability refers to the secret {name!r}: remove it from spec.secrets"
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"the secret {name!r} is given more than once in spec.secrets: leave one of them"
+
+
+def _repetitions(field: str, items: Iterable[ServiceSpec | NamedSecret]) -> Iterator[str]:
+    counts = Counter(item.name for item in items)
+    for name in sorted(name for name, count in counts.items() if count > 1):
+        yield f"the name {name!r} is given more than once in {field}: leave one of them"
 
 
 class AgentDeploymentStatus(ApiModel):

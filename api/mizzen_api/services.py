@@ -1,6 +1,6 @@
 """`spec.services`: what the agent gets injected, and where its settings come from."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -8,7 +8,6 @@ from mizzen_api.agent_spec import PreservedObject
 from mizzen_api.base import ApiModel, Matching
 from mizzen_api.pod import LocalName, LocalObjectReference, ObjectName, SecretKey
 
-MAX_SERVICES: Final = 32
 _DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
 Interface = Annotated[

@@ -4,14 +4,25 @@ A pod mounts the ConfigMap of its own revision only, so that an old pod that is 
 comes back with the old configuration. Beside what the runtime reads, it keeps the pods' template: see `revision`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint, NamedSecret
-from mizzen_api.contract import RuntimeConfig, RuntimeModel, RuntimeSecret, SecretSource, api_key_path, secret_path
+from mizzen_api.contract import (
+    RuntimeConfig,
+    RuntimeModel,
+    RuntimeSecret,
+    RuntimeService,
+    SecretSource,
+    SettingsSource,
+    api_key_path,
+    secret_path,
+    settings_path,
+)
 from mizzen_api.duration import seconds
 from mizzen_api.names import LABEL_REVISION
 from mizzen_api.problems import Problem
+from mizzen_api.services import ServiceSpec
 from mizzen_operator.desired.manifest import Manifest, metadata
 
 if TYPE_CHECKING:
@@ -44,6 +55,7 @@ def runtime_config(agent: AgentDeployment, revision: str) -> RuntimeConfig:
         entrypoint=agent.spec.entrypoint,
         vars=agent.spec.vars,
         secrets=tuple(_secret(secret) for secret in agent.spec.secrets or ()) or None,
+        services=tuple(_service(service) for service in agent.spec.services or ()) or None,
         models=tuple(_model(index, model) for index, model in enumerate(agent.spec.models or ())),
         secret_variables=_secret_variables(agent) if agent.spec.entrypoint else None,
     )
@@ -89,6 +101,29 @@ def _secret(secret: NamedSecret) -> RuntimeSecret:
     reference = secret.secret_key_ref
     source = SecretSource(name=reference.name, key=reference.key, path=secret_path(secret.name))
     return RuntimeSecret(name=secret.name, source=source)
+
+
+def _service(service: ServiceSpec) -> RuntimeService:
+    return RuntimeService(
+        name=service.name,
+        interface=service.interface,
+        implementation=service.implementation,
+        settings=service.settings,
+        sources=tuple(_sources(service)),
+        required=service.required,
+        scope=service.scope,
+    )
+
+
+def _sources(service: ServiceSpec) -> Iterator[SettingsSource]:
+    if service.config_map_ref is not None:
+        path = settings_path(service.name, "ConfigMap")
+        yield SettingsSource(kind="ConfigMap", name=service.config_map_ref.name, path=path)
+    if service.secret_ref is not None:
+        listed = service.secret_ref.keys
+        keys = {item.file: item.key for item in listed} if listed is not None else None
+        path = settings_path(service.name, "Secret")
+        yield SettingsSource(kind="Secret", name=service.secret_ref.name, path=path, keys=keys)
 
 
 def _model(index: int, endpoint: ModelEndpoint) -> RuntimeModel:

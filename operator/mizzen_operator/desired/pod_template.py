@@ -3,14 +3,6 @@
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment
-from mizzen_api.contract import (
-    API_KEY_FILE,
-    CONFIG_DIRECTORY,
-    CONFIG_FILE,
-    MODELS_DIRECTORY,
-    SECRETS_DIRECTORY,
-    VALUE_FILE,
-)
 from mizzen_api.names import (
     CONTAINER_NAME,
     LABEL_REVISION,
@@ -19,12 +11,12 @@ from mizzen_api.names import (
     TRAFFIC_PORT,
     TRAFFIC_PORT_NAME,
 )
-from mizzen_api.pod import EnvVar, PodSettings, SecretKeyRef
+from mizzen_api.pod import EnvVar, PodSettings
 from mizzen_api.timing import TERMINATION_GRACE_SECONDS
-from mizzen_operator.desired.config_map import config_map_name
 from mizzen_operator.desired.manifest import Manifest, selector_labels
 from mizzen_operator.desired.probes import build_probes
 from mizzen_operator.desired.service_account import service_account_name
+from mizzen_operator.desired.volumes import volumes_of
 
 USER_ID = 65532
 """The images' own user, by number, so that kubelet can see that it is not root."""
@@ -61,8 +53,8 @@ def build_pod_template(agent: AgentDeployment, revision: str, runtime_image: str
                     "fsGroup": USER_ID,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                "containers": [_container(agent, runtime_image)],
-                "volumes": _volumes(agent, revision),
+                "containers": [_container(agent, revision, runtime_image)],
+                "volumes": [volume.manifest for volume in volumes_of(agent, revision)],
                 **_placement(pod),
             },
         }
@@ -70,7 +62,7 @@ def build_pod_template(agent: AgentDeployment, revision: str, runtime_image: str
     return template
 
 
-def _container(agent: AgentDeployment, runtime_image: str) -> dict[str, Any]:
+def _container(agent: AgentDeployment, revision: str, runtime_image: str) -> dict[str, Any]:
     pod = agent.spec.pod
     return {
         "name": CONTAINER_NAME,
@@ -93,59 +85,7 @@ def _container(agent: AgentDeployment, runtime_image: str) -> dict[str, Any]:
             "runAsNonRoot": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [
-            {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a mount path in the pod, no file of this process
-            *(
-                {"name": f"model-{index}", "mountPath": f"{MODELS_DIRECTORY}/{index}", "readOnly": True}
-                for index, model in enumerate(agent.spec.models or ())
-                if model.api_key is not None
-            ),
-            *(
-                {"name": f"secret-{secret.name}", "mountPath": f"{SECRETS_DIRECTORY}/{secret.name}", "readOnly": True}
-                for secret in agent.spec.secrets or ()
-            ),
-        ],
-    }
-
-
-def _volumes(agent: AgentDeployment, revision: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": "config",
-            "configMap": {
-                "name": config_map_name(agent.metadata.name, revision),
-                "defaultMode": 0o444,
-                "items": [{"key": CONFIG_FILE, "path": CONFIG_FILE}],
-            },
-        },
-        {"name": "tmp", "emptyDir": {}},
-        *(
-            _key_volume(f"model-{index}", model.api_key.secret_key_ref, API_KEY_FILE)
-            for index, model in enumerate(agent.spec.models or ())
-            if model.api_key is not None
-        ),
-        *(
-            _key_volume(f"secret-{secret.name}", secret.secret_key_ref, VALUE_FILE)
-            for secret in agent.spec.secrets or ()
-        ),
-    ]
-
-
-def _key_volume(name: str, reference: SecretKeyRef, file: str) -> dict[str, Any]:
-    """Mount the one key of the Secret that is needed.
-
-    It is optional, so that the pod starts without it and the runtime can name everything that is missing at once;
-    kubelet would name one Secret, in an event.
-    """
-    return {
-        "name": name,
-        "secret": {
-            "secretName": reference.name,
-            "optional": True,
-            "defaultMode": 0o440,
-            "items": [{"key": reference.key, "path": file}],
-        },
+        "volumeMounts": [volume.mount for volume in volumes_of(agent, revision)],
     }
 
 

@@ -68,7 +68,7 @@ def test_what_is_named_must_be_there_once_and_be_used() -> None:
     assert refusal(**spec()) == "a capability refers to the secret 'crm': give it in spec.secrets"
     assert refusal(**spec("crm", "old", "crm")) == (
         "no capability refers to the secret 'old': remove it from spec.secrets; "
-        "the secret 'crm' is given more than once in spec.secrets: leave one of them"
+        "the name 'crm' is given more than once in spec.secrets: leave one of them"
     )
     own = {"entrypoint": "acme:agent", "secrets": spec("crm")["secrets"]}
     assert refusal(**own) == (
