@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "overhead", "apply", "edit", "bulk", "footprint")
+BENCHMARKS = ("startup", "overhead", "apply", "edit", "bulk", "footprint", "container")
 
 
 def main() -> int:

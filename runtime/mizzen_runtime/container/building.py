@@ -27,11 +27,8 @@ Provide = Callable[[Recipe], Awaitable[Any]]
 
 
 async def arguments_of(plan: Plan, provide: Provide) -> dict[str, Any]:
-    """Give what fills open parameters."""
-    arguments = {parameter: await provide(each) for parameter, each in plan.dependencies}
-    for parameter in plan.without:
-        arguments[parameter] = None
-    return arguments
+    """Give the services that fill open parameters."""
+    return {parameter: await provide(each) for parameter, each in plan.dependencies}
 
 
 async def make(recipe: Recipe, provide: Provide, opened: list[Opened], limits: Limits) -> Any:
@@ -50,9 +47,10 @@ async def make(recipe: Recipe, provide: Provide, opened: list[Opened], limits: L
         arguments = await arguments_of(recipe.plan, provide)
     except ServiceStartError as error:
         raise error.needed_by(recipe.label) from error.__cause__
-    service = await _call(recipe, arguments, limits)
-    if (close := getattr(service, "close", None)) is not None:
-        opened.append(Opened(close, recipe.registration.short, recipe.label))
+    service = construct(recipe, arguments)
+    if not isinstance(recipe.registration.implementation, type) and inspect.isawaitable(service):
+        service = await _in_time(recipe, "its factory", service, limits)
+    note_opened(recipe, service, opened)
     if not recipe.conforms:
         _look_at(recipe, service)
     if (initialize := getattr(service, "initialize", None)) is not None:
@@ -60,14 +58,22 @@ async def make(recipe: Recipe, provide: Provide, opened: list[Opened], limits: L
     return service
 
 
-async def _call(recipe: Recipe, arguments: dict[str, Any], limits: Limits) -> Any:
+def construct(recipe: Recipe, arguments: dict[str, Any]) -> Any:
+    """Call an implementation.
+
+    Raises:
+        ServiceStartError: It raised something.
+    """
     try:
-        made = recipe.call(arguments)
+        return recipe.call(**arguments)
     except Exception as error:
         raise _failure(recipe, "it", error) from error
-    if isinstance(recipe.registration.implementation, type) or not inspect.isawaitable(made):
-        return made
-    return await _in_time(recipe, "its factory", made, limits)
+
+
+def note_opened(recipe: Recipe, service: Any, opened: list[Opened]) -> None:
+    """Note how a service is closed, if there is anything to close."""
+    if (close := getattr(service, "close", None)) is not None:
+        opened.append((close, recipe.registration))
 
 
 def _look_at(recipe: Recipe, service: Any) -> None:

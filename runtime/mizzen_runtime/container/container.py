@@ -6,7 +6,8 @@ Scopes and finalising are not dishka's, for reasons that were measured (1.10, `p
   one that they share is made ten times. Here they start together, and each is made once.
 - A close has no time limit, and one that is cancelled leaves all services open that were still to be closed.
 - What was built cannot be shared with another graph, so that a change of one service would rebuild all.
-- A request scope costs more, with `async` generators as its services.
+
+What this costs: the same for a request scope with nothing to close, and a task, some 5 µs, for one with something.
 """
 
 import asyncio
@@ -111,7 +112,7 @@ class DependencyContainer(Registrations):
         """Give the service that implements an interface, ready for use.
 
         Args:
-            interface: A Protocol or class. (Its type is that of a callable, since mypy takes no Protocol for `type[T]`.)
+            interface: A Protocol or class; typed as a callable, since mypy takes no Protocol for `type[T]`.
             scope: Name of an open request scope; without it, the container itself, which has no request-scoped ones.
                 Only what a scope gives is sure to stay open while it is used: a reload may end what the container gave.
             name: Which one, where several implement it.

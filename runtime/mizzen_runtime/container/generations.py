@@ -5,7 +5,7 @@ A swap builds anew what has changed and what depends on that; all else is shared
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from mizzen_runtime.container.building import Limits, make
@@ -13,7 +13,7 @@ from mizzen_runtime.container.closing import GRACE_SECONDS, Closing, Opened
 from mizzen_runtime.container.errors import ServiceStartError, StartFailedError
 from mizzen_runtime.container.graph import Graph, Recipe
 from mizzen_runtime.container.registration import Registration, Scope
-from mizzen_runtime.container.singleton import Singleton, number
+from mizzen_runtime.container.singleton import Singleton
 from mizzen_runtime.container.validation import ROOT
 
 log = logging.getLogger("mizzen.services")
@@ -35,6 +35,7 @@ class Generation:
         self.fresh: list[Singleton] = []
         """Those that it does not share with the one before."""
         self._opened: list[Opened] = []
+        """Transient services that were asked for without a request scope; no singleton is made of them."""
         self._limits = limits
         self._users = 0
         self._is_retired = False
@@ -53,7 +54,7 @@ class Generation:
             return self.singletons[recipe]
         singleton = shared.get(recipe)
         if singleton is None:
-            needed = {each: self._add(each, shared) for each in _singletons_of(recipe)}
+            needed = {each: self._add(each, shared) for each in recipe.singletons}
             singleton = Singleton(recipe, needed, self._limits)
             self.fresh.append(singleton)
         self.singletons[recipe] = singleton
@@ -100,7 +101,6 @@ class Generation:
         try:
             return await make(recipe, self.provide, self._opened, self._limits)
         finally:
-            number(self._opened)
             if self._ending is not None:
                 await self._close(self._opened)
             self.release()
@@ -139,23 +139,13 @@ class Generation:
         if making:
             # Each closes what it has opened itself; one that cannot be cancelled does so whenever it comes back.
             await asyncio.wait(making, timeout=self._limits.close_seconds + 2 * GRACE_SECONDS)
-        opened = [each for singleton in unused for each in singleton.opened] + self._opened
-        self._opened = []
-        opened.sort(key=lambda each: each.number)
-        await self._close(opened)
+        unused.sort(key=lambda each: each.number)
+        await self._close(self._opened)
+        await self._close([each for singleton in unused for each in singleton.opened])
         self.ended.set()
 
     async def _close(self, opened: list[Opened]) -> None:
         await Closing(opened, self._limits.close_seconds, self._limits.on_close_failure).done
-
-
-def _singletons_of(recipe: Recipe) -> Iterable[Recipe]:
-    """Give the singletons that a service is made of, also by way of transient ones."""
-    for _, needed in recipe.plan.dependencies:
-        if needed.scope is Scope.SINGLETON:
-            yield needed
-        else:
-            yield from _singletons_of(needed)
 
 
 def _shared(graph: Graph, before: Generation) -> dict[Recipe, Singleton]:

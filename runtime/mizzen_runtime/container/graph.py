@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from mizzen_runtime.container.errors import AmbiguousServiceError, ServiceLookupError, UnknownServiceError
@@ -39,7 +39,9 @@ class Recipe:
     """How one service is made; compared by identity."""
 
     def __init__(self, registration: Registration) -> None:
+        """Know nothing yet of the others: `plan` is filled in when all are there."""
         self.registration = registration
+        self.scope = registration.scope
         self.plan = Plan()
         self.conforms = False
         """Whether what it makes was seen to implement the interface."""
@@ -50,11 +52,6 @@ class Recipe:
         return self.registration.label
 
     @cached_property
-    def scope(self) -> Scope:
-        """How long what it makes lives."""
-        return self.registration.scope
-
-    @cached_property
     def needs_request(self) -> "Recipe | None":
         """The request-scoped service that it is, or is made of by way of transient ones; None if there is none."""
         if self.scope is Scope.REQUEST:
@@ -62,10 +59,31 @@ class Recipe:
         transient = [each for _, each in self.plan.dependencies if each.scope is not Scope.SINGLETON]
         return next((found for each in transient if (found := each.needs_request)), None)
 
-    def call(self, arguments: Mapping[str, Any]) -> Any:
-        """Call the implementation with what was registered and with the services that it needs."""
-        registration = self.registration
-        return registration.implementation(*registration.args, **registration.kwargs, **arguments)
+    @cached_property
+    def singletons(self) -> "tuple[Recipe, ...]":
+        """Those that it is made of, also by way of others that are none."""
+        found: dict[Recipe, None] = {}
+        for _, needed in self.plan.dependencies:
+            found.update(dict.fromkeys((needed,) if needed.scope is Scope.SINGLETON else needed.singletons))
+        return tuple(found)
+
+    @cached_property
+    def is_immediate(self) -> bool:
+        """Whether it is made without waiting for anything, once the singletons that it is made of are ready."""
+        implementation = self.registration.implementation
+        own = [each for _, each in self.plan.dependencies if each.scope is not Scope.SINGLETON]
+        return (
+            isinstance(implementation, type)
+            and self.conforms
+            and not hasattr(implementation, "initialize")
+            and all(each.is_immediate for each in own)
+        )
+
+    @cached_property
+    def call(self) -> Callable[..., Any]:
+        """The implementation with what was registered for it; services that it needs come as further keywords."""
+        without = dict.fromkeys(self.plan.without)
+        return partial(self.registration.implementation, *self.registration.args, **self.registration.kwargs, **without)
 
 
 class Graph:
@@ -172,20 +190,17 @@ class Graph:
         Raises:
             ServiceLookupError: No single service fits.
         """
-        is_asked_for = need.interface in self._by_interface if isinstance(need.interface, type) else False
-        can_do_without = need.has_default or (need.may_be_none and not need.by_position_only)
-        if is_asked_for and not need.by_position_only:
-            try:
-                return self.find(need.interface, need.name)
-            except UnknownServiceError:
-                if can_do_without:
-                    return None
-                raise
-        if can_do_without:
-            return None
-        if isinstance(need.interface, type) and (need.name is not None or is_interface(need.interface)):
+        if not isinstance(need.interface, type) or need.by_position_only:
+            return None if need.has_default else _open_parameter(need)
+        is_service = need.name is not None or is_interface(need.interface) or need.interface in self._by_interface
+        if not is_service:
+            return None if need.has_default else _open_parameter(need)
+        try:
             return self.find(need.interface, need.name)
-        return _open_parameter(need)
+        except UnknownServiceError:
+            if need.has_default or need.may_be_none:
+                return None
+            raise
 
 
 def _remedy(need: Need, error: ServiceLookupError) -> str:

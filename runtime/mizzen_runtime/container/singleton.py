@@ -15,12 +15,6 @@ from mizzen_runtime.container.registration import Scope
 _numbers = count(1)
 
 
-def number(opened: list[Opened]) -> None:
-    """Note that what has no number yet was opened after everything that has one."""
-    for each in opened:
-        each.number = each.number or next(_numbers)
-
-
 class Singleton:
     """One service, with the transient ones that it was made of."""
 
@@ -37,6 +31,8 @@ class Singleton:
         """Generations that it belongs to; without any it is over."""
         self.service: Any = None
         self.is_ready = False
+        self.number = 0
+        """Its place in the order in which services became ready."""
         self.opened: list[Opened] = []
         """What is to be closed once it has no users."""
         self._needed = needed
@@ -96,8 +92,7 @@ class Singleton:
         if not self.users:
             await self._close(opened)
             return self._over()
-        number(opened)
-        self.opened, self.service, self.is_ready = opened, service, True
+        self.number, self.opened, self.service, self.is_ready = next(_numbers), opened, service, True
         return None
 
     async def _provide(self, recipe: Recipe, opened: list[Opened]) -> Any:
