@@ -158,7 +158,8 @@ class Graph:
         known = {interface_name(each): each for each in self._by_interface}
         if name in known:
             return f"the {name} that is implemented is that of {known[name].__module__}: import it from there"
-        close = get_close_matches(name, known, n=1)
+        # Strict, since half of most names of interfaces is "Service".
+        close = get_close_matches(name, known, n=1, cutoff=0.8)
         return f"did you mean {close[0]}?" if close else "add a service with this interface"
 
     def _plan(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Plan:

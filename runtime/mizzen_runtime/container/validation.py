@@ -12,7 +12,7 @@ import typing_extensions
 from mizzen_api.problems import Problem
 from mizzen_runtime.container.graph import Fault, Graph, Recipe
 from mizzen_runtime.container.registration import Scope, implementation_name, interface_name
-from mizzen_runtime.services.annotations import evaluated
+from mizzen_runtime.services.annotations import evaluated, is_union
 from mizzen_runtime.services.conformance import conformance_problems, is_interface
 
 ROOT = "AgentServices"
@@ -101,7 +101,7 @@ def _of_registration(recipe: Recipe) -> tuple[Problem, ...]:
             ),
         )
     made = made_class(registration.implementation)
-    if made is None or (is_interface(made) and issubclass(made, registration.interface)):
+    if made is None or is_interface(made):
         return ()  # what it makes is looked at when it is made
     found = conformance_problems(registration.interface, made, field)
     recipe.conforms = not found
@@ -123,7 +123,8 @@ def made_class(implementation: Callable[..., Any]) -> type | None:
     if returns in (Self, typing_extensions.Self):
         returns = getattr(implementation, "__self__", None)
     made = typing.get_origin(returns) or returns
-    return made if isclass(made) and made is not Signature.empty else None
+    says_nothing = returns in (Any, Signature.empty) or is_union(returns)
+    return made if isclass(made) and not says_nothing else None
 
 
 def _captive(recipe: Recipe) -> Iterator[Problem]:

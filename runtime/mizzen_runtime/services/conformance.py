@@ -46,7 +46,11 @@ def conformance_problems(interface: type, implementation: type, field: str) -> t
             remedy=f"derive it from {interface.__qualname__}, or make {interface.__qualname__} a Protocol",
         )
         return (problem,)
-    return (*_interface_problems(interface, implementation, field), *_lifecycle(interface, implementation, field))
+    return (
+        *_interface_problems(interface, implementation, field),
+        *_still_abstract(interface, implementation, field),
+        *_lifecycle(interface, implementation, field),
+    )
 
 
 def is_interface(kind: type) -> bool:
@@ -86,6 +90,15 @@ def _interface_problems(interface: type, implementation: type, field: str) -> It
             )
 
 
+def _still_abstract(interface: type, implementation: type, field: str) -> Iterator[Problem]:
+    """Tell what keeps a class from having instances, beside what the interface asks for."""
+    left: frozenset[str] = getattr(implementation, "__abstractmethods__", frozenset())
+    for name in sorted(left.difference(members_of(interface))):
+        yield Problem(
+            field=field, message=f"{implementation.__qualname__} is abstract, because of {name!r}", remedy="define it"
+        )
+
+
 def _lifecycle(interface: type, implementation: type, field: str) -> Iterator[Problem]:
     for name in members_of(Lifecycle):
         wanted, given = Method.of(Lifecycle, name), Method.of(implementation, name)
@@ -121,7 +134,8 @@ def _same_way(wanted: Method, given: Method) -> bool:
 
 def _may_have_attribute(implementation: type, name: str) -> bool:
     """Tell whether instances can have an attribute: the class has or announces it, or its `__init__` names it."""
-    if hasattr(implementation, name):
+    found = inspect.getattr_static(implementation, name, None)
+    if hasattr(implementation, name) and not getattr(found, "__isabstractmethod__", False):
         return True
     own = [base for base in implementation.__mro__ if not typing_extensions.is_protocol(base)]
     if any(name in inspect.get_annotations(base) for base in own):
