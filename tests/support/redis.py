@@ -36,7 +36,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it again, on the same port and without what it held."""
-        plain = [] if "--tls-port" in self._options else ["--port", str(self.port)]
+        plain = [] if "--port" in self._options else ["--port", str(self.port)]
         self._process = subprocess.Popen(
             [
                 *("redis-server", "--bind", "127.0.0.1", *plain, "--dir", str(self.folder)),

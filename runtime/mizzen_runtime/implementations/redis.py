@@ -15,7 +15,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from mizzen_runtime.implementations.connecting import trusting
 from mizzen_runtime.implementations.entries import (
@@ -223,7 +222,7 @@ async def _send(redis: Redis, words: tuple[bytes | str | int, ...], pauses: tupl
             return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
         except (AuthenticationError, AuthorizationError):
             raise
-        except (RedisConnectionError, RedisTimeoutError):
+        except RedisConnectionError:
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - to spread, not to hide
     return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
 

@@ -43,7 +43,11 @@ _TOLD: tuple[tuple[type[RedisError], Callable[[str], ServiceError], str], ...] =
     (MovedError, ServiceError, "is part of a Redis Cluster, which is not supported; name a single server"),
     (BusyLoadingError, ServiceUnavailableError, "is not ready yet"),
     (MasterDownError, ServiceUnavailableError, "is a replica without its primary"),
-    (RedisTimeoutError, ServiceUnavailableError, "cannot be reached: connecting took longer than connect_timeout"),
+    (
+        RedisTimeoutError,
+        ServiceUnavailableError,
+        "cannot be reached: connecting took longer than connect_timeout; if TLS is asked for, does it speak TLS?",
+    ),
 )
 """By kind of error, the first that fits: our error, and what it says after the server's name."""
 

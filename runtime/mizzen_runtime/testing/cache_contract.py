@@ -1,9 +1,9 @@
 """What every cache must do, as tests to run on an own one.
 
-    class TestMyCache(CacheContract):
-        @pytest.fixture
-        async def cache(self) -> AsyncIterator[CacheService]:
-            ...
+class TestMyCache(CacheContract):
+    @pytest.fixture
+    async def cache(self) -> AsyncIterator[CacheService]:
+        ...
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from mizzen_runtime.services import CacheService, ServiceError
 VALUES: tuple[Any, ...] = (
     "text",
     "",
-    "Grüße, 世界 🎈\n\x00\"\\",
+    'Grüße, 世界 🎈\n\x00"\\',
     0,
     -(2**63),
     2**100,
@@ -32,7 +32,19 @@ VALUES: tuple[Any, ...] = (
 )
 """Each comes back equal, and of the same type."""
 
-KEYS = ("user:1", "user:2", "user:11", "user:1:name", "User:1", "user*1", "user?1", "user[1]", "user\\1", "grün", "日本")
+KEYS = (
+    "user:1",
+    "user:2",
+    "user:11",
+    "user:1:name",
+    "User:1",
+    "user*1",
+    "user?1",
+    "user[1]",
+    "user\\1",
+    "grün",
+    "日本",
+)
 MATCHES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("*", KEYS),
     ("user:1", ("user:1",)),
@@ -138,7 +150,18 @@ class CacheContract:
 
     @pytest.mark.parametrize(
         "value",
-        [object(), {1, 2}, b"bytes", 1j, {"a": [object()]}, {1: "a"}, {("a",): 1}, float("nan"), [float("inf")], "\ud800"],
+        [
+            object(),
+            {1, 2},
+            b"bytes",
+            1j,
+            {"a": [object()]},
+            {1: "a"},
+            {("a",): 1},
+            float("nan"),
+            [float("inf")],
+            "\ud800",
+        ],
         ids=repr,
     )
     async def test_a_value_that_is_no_json_is_refused(self, cache: CacheService, value: Any) -> None:
