@@ -3,17 +3,35 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """On the event loop of the runtime."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for tests that leave it as it is but for tables of their own."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of a test's own, to be broken."""
+    server = PostgresServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server that the test may break."""
+    """A Redis that the test may break."""
     server = RedisServer(tmp_path)
     yield server
     server.close()
@@ -21,7 +39,7 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A server of all tests of a module, which may empty it and nothing else."""
+    """A Redis of all tests of a module, which may empty it and nothing else."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server
     server.close()
