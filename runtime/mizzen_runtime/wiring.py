@@ -1,5 +1,6 @@
 """Builds everything behind the ports from the configuration. Importing it is what takes a runtime's start its time."""
 
+import os
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -16,7 +17,11 @@ from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.metrics import CONTENT_TYPE, AgentMetrics
+from mizzen_runtime.mounted_secrets import read_secrets
 from mizzen_runtime.options import Options
+from mizzen_runtime.own_code.imports import OwnCodeLoader
+from mizzen_runtime.own_code.start_watch import StartWatch
+from mizzen_runtime.redaction import Redactor
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,10 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     """
     config = read_config(options.config or DEFAULT_CONFIG)
     log.identify(namespace=config.namespace, agent=config.name, revision=config.revision)
-    built = build_agent(config, host)
+    secrets = read_secrets(config)
+    with StartWatch(host.seconds, host.give_up) as watch:
+        loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_secret_variables(config)]))
+        built = build_agent(config, secrets, host, loader)
     in_flight = InFlight()
     metrics = AgentMetrics(
         CollectorRegistry(),
@@ -70,6 +78,10 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         state=lambda: _state(config, built, lifecycle, in_flight),
     )
     return Runtime(built=built, app=traffic_app(service, lifecycle, settings), reports=reports)
+
+
+def _secret_variables(config: RuntimeConfig) -> list[str]:
+    return [os.environ.get(name, "") for name in config.secret_variables or ()]
 
 
 def _state(config: RuntimeConfig, built: BuiltAgent, lifecycle: Lifecycle, in_flight: InFlight) -> bytes:

@@ -1,6 +1,5 @@
 """Builds the agent out of its configuration, or tells everything that stands against it."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +22,8 @@ from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
 from mizzen_runtime.agent.templates import TEMPLATED, fill_templates
 from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
-from mizzen_runtime.mounted_secrets import read_secrets
-from mizzen_runtime.redaction import Redactor
+from mizzen_runtime.mounted_secrets import MountedSecrets
+from mizzen_runtime.own_code.imports import OwnCodeLoader
 
 JsonSchema = dict[str, Any]
 
@@ -51,23 +50,23 @@ class BuiltAgent:
     """What each run adds to what the agent has."""
 
 
-def build_agent(config: RuntimeConfig, host: Host) -> BuiltAgent:
+def build_agent(config: RuntimeConfig, secrets: MountedSecrets, host: Host, loader: OwnCodeLoader) -> BuiltAgent:
     """Build the agent that the configuration describes, or load the one that it names in own code.
 
     Args:
         config: The configuration.
+        secrets: What could be read of the Secrets for models and capabilities; what is wrong with them is told here.
         host: Where own code runs at its start.
+        loader: Loads own code.
 
     Raises:
         ConfigRefused: With every problem of keys and models, and of spec and output schema or of own code.
     """
-    secrets = read_secrets(config)
     models, model_problems = build_models(config, secrets.model_keys)
     problems = (*secrets.problems, *model_problems)
     if config.agent is not None:
         return _described_agent(config, config.agent, models, secrets.by_name, problems)
-    variables = [os.environ.get(name, "") for name in config.secret_variables or ()]
-    return _own_agent(config, models, problems, host, Redactor([*secrets.values, *variables]))
+    return _own_agent(config, models, problems, host, loader)
 
 
 def _described_agent(
@@ -118,13 +117,13 @@ def _without_texts(config: RuntimeConfig, spec: Mapping[str, Any]) -> dict[str, 
 
 
 def _own_agent(
-    config: RuntimeConfig, models: Sequence[Model], problems: tuple[Problem, ...], host: Host, redact: Redactor
+    config: RuntimeConfig, models: Sequence[Model], problems: tuple[Problem, ...], host: Host, loader: OwnCodeLoader
 ) -> BuiltAgent:
     try:
-        agent = load_agent(config.entrypoint or "", host, redact)
+        agent = load_agent(config.entrypoint or "", host, loader)
     except ConfigRefused as refused:
         raise ConfigRefused([*problems, *refused.problems]) from refused
-    schema, schema_problems = output_schema_of(agent, redact)
+    schema, schema_problems = output_schema_of(agent, loader.redact)
     problems += (*check_own_agent(agent), *schema_problems)
     names = _names(config)
     if not names:

@@ -1,10 +1,8 @@
 """Builds the chain of models. Every problem of every model is told at once."""
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from importlib.metadata import metadata
 from typing import Any
 
 from pydantic_ai.exceptions import UserError
@@ -15,13 +13,13 @@ from pydantic_ai.settings import ModelSettings
 
 from mizzen_api.contract import RuntimeConfig, RuntimeModel
 from mizzen_api.problems import Problem
+from mizzen_runtime.extras import extra_named_in, remedy_for_missing
 
 TEST_MODEL = "test"
 _BASE_URL_PARAMETERS = ("base_url", "api_base", "azure_endpoint")
 """What providers call the address of their API."""
 _PROFILE = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
 """Without it, a stream that a server or proxy cuts passes for a whole answer. Other protocols' models ignore it."""
-_EXTRA_IN_ERROR = re.compile(r"pydantic-ai-slim\[([a-z0-9-]+)\]")
 
 
 def chain_of(config: RuntimeConfig) -> tuple[RuntimeModel, ...]:
@@ -191,16 +189,3 @@ def _missing_extra(error: ImportError, provider: str, field: str) -> ModelRefuse
     return ModelRefused(
         f"{field}.model", f"the provider {provider!r} is not installed in this image", remedy_for_missing(extra)
     )
-
-
-def extra_named_in(error: BaseException) -> str | None:
-    """Give the extra that pydantic-ai says is not installed, or None when it speaks of something else."""
-    found = _EXTRA_IN_ERROR.search(str(error))
-    return found.group(1) if found else None
-
-
-def remedy_for_missing(extra: str) -> str:
-    """Say how a package comes into the image."""
-    ours = metadata("mizzen").get_all("Provides-Extra") or []
-    package = f"mizzen[{extra}]" if extra in ours else f"pydantic-ai-slim[{extra}]"
-    return f"build an image on the runtime's with `pip install '{package}'` and name it in spec.pod.image"

@@ -14,10 +14,11 @@ from typing_extensions import is_typeddict
 
 from mizzen_api.capabilities import capability_problem, secrets_named_in, with_secrets
 from mizzen_api.problems import Problem, message_of, path_of
-from mizzen_runtime.agent.models import TEST_MODEL, extra_named_in, known_providers, remedy_for_missing
+from mizzen_runtime.agent.models import TEST_MODEL, known_providers
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.templates import TEMPLATED
 from mizzen_runtime.config import SPEC_FIELD, check_shape
+from mizzen_runtime.extras import extra_named_in, remedy_for_missing
 
 
 class StrictSpec(AgentSpec, extra="forbid"):

@@ -14,6 +14,8 @@ import pytest
 from mizzen_api.problems import Problem
 from mizzen_runtime.agent.entrypoint import Host, OwnAgent, load_agent
 from mizzen_runtime.config import ConfigRefused
+from mizzen_runtime.own_code.imports import OwnCodeLoader
+from mizzen_runtime.own_code.start_watch import StartWatch
 from mizzen_runtime.redaction import Redactor
 
 SECRET = "sk-proj-0123456789-abcdefghijklmnopqrstuvwxyz-9876543210"
@@ -77,7 +79,8 @@ def logged() -> Iterator[list[logging.LogRecord]]:
 
 
 def load(host: Host, name: str = "triage", module: str = "acme.agents") -> OwnAgent:
-    return load_agent(f"{module}:{name}", host, Redactor([SECRET]))
+    with StartWatch(host.seconds, never) as watch:
+        return load_agent(f"{module}:{name}", host, OwnCodeLoader(watch, Redactor([SECRET])))
 
 
 def refusal(host: Host, name: str = "triage", module: str = "acme.agents") -> tuple[str, str]:

@@ -8,27 +8,25 @@ from typing import NoReturn, Self
 
 from mizzen_api.problems import Problem
 from mizzen_runtime import log as logs
-from mizzen_runtime.agent.places import place_of_awaiting, place_of_thread, stacks
+from mizzen_runtime.own_code.places import place_of_awaiting, place_of_thread, stacks
 
 log = logging.getLogger("mizzen.start")
-
-FIELD = "spec.entrypoint"
 
 
 class StartWatch:
     """Watches what is inside, from a thread of its own."""
 
-    def __init__(self, seconds: float, package: str, give_up: Callable[[Problem], NoReturn]) -> None:
+    def __init__(self, seconds: float, give_up: Callable[[Problem], NoReturn]) -> None:
         """Prepare to watch.
 
         Args:
             seconds: How long it may take in all.
-            package: Top-level package of the own code.
             give_up: Ends the process; called from the watching thread.
         """
         self._seconds = seconds
-        self._package = package
         self._give_up = give_up
+        self._field = ""
+        self._package = ""
         self._timer = threading.Timer(seconds, self._expire)
         self._timer.daemon = True
         self._thread = 0
@@ -38,10 +36,21 @@ class StartWatch:
         """The coroutine that is waited for, and the thread of its event loop."""
 
     def __enter__(self) -> Self:
-        """Start the clock."""
-        self._thread = threading.get_ident()
-        self._timer.start()
+        """Be ready; the clock starts with the first own code."""
         return self
+
+    def begin(self, doing: str, field: str, package: str) -> None:
+        """Note what is being done from now on.
+
+        Args:
+            doing: Such as `importing acme.agents`.
+            field: Where the resource names it.
+            package: Top-level package of the own code.
+        """
+        self.doing, self._field, self._package = doing, field, package
+        self._thread = threading.get_ident()
+        if not self._timer.is_alive():
+            self._timer.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -55,7 +64,7 @@ class StartWatch:
         place = self._place()
         self._give_up(
             Problem(
-                field=FIELD,
+                field=self._field,
                 message=f"{self.doing} takes longer than {self._seconds:g} s{f'; it is at {place}' if place else ''}",
                 remedy="do nothing at import and in a factory that may hang, or give it a time limit of its own",
             )
