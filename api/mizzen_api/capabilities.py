@@ -25,6 +25,10 @@ ALLOWED_CAPABILITIES = frozenset(
     }
 )
 
+PYTHON_TOOLS = "PythonTools"
+"""Mizzen's own capability: `{PythonTools: {tools: ["package.module:function"]}}`."""
+_IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
+
 REFUSED_CAPABILITIES = {
     "BatchModelRequests": "a provider's batch API answers after hours, a caller waits seconds",
     "FileUnderstanding": "it names a model outside spec.models",
@@ -63,9 +67,26 @@ def capability_problem(entry: str | dict[str, Any]) -> str | None:
         name, arguments = entry, None
     if name in REFUSED_CAPABILITIES:
         return f"capability {name!r} is not allowed: {REFUSED_CAPABILITIES[name]}"
+    if name == PYTHON_TOOLS:
+        return _python_tools_problem(arguments)
     if name not in ALLOWED_CAPABILITIES:
-        return f"unknown capability {name!r}; known are {', '.join(sorted(ALLOWED_CAPABILITIES))}"
+        return f"unknown capability {name!r}; known are {', '.join(sorted({*ALLOWED_CAPABILITIES, PYTHON_TOOLS}))}"
     return _argument_problem(name, arguments)
+
+
+def argument_of(entry: Any, name: str, argument: str) -> Any:
+    """Give an argument of a capability, if an entry of `agent.capabilities` is that capability and has it; else None."""
+    if not isinstance(entry, dict):
+        return None
+    arguments = entry["arguments"] if entry.keys() == {"name", "arguments"} and entry["name"] == name else entry.get(name)
+    return arguments.get(argument) if isinstance(arguments, dict) else None
+
+
+def _python_tools_problem(arguments: object) -> str | None:
+    tools = arguments.get("tools") if isinstance(arguments, dict) and arguments.keys() == {"tools"} else None
+    if isinstance(tools, list) and tools and all(isinstance(tool, str) and _IMPORT_PATH.fullmatch(tool) for tool in tools):
+        return None
+    return f"capability {PYTHON_TOOLS!r} takes `tools`: a list of functions, each as package.module:name"
 
 
 def _argument_problem(name: str, arguments: object) -> str | None:

@@ -225,6 +225,19 @@ def _fitting(problems: tuple[Problem, ...], kind: FailureKind, length: int, limi
 Phase = Literal["Starting", "Serving", "Draining"]
 
 
+class ServiceReport(ApiModel):
+    """How one service of the agent is."""
+
+    name: str
+    """What it is called."""
+    healthy: bool | None
+    """Absent until it was asked for the first time."""
+    reason: str = ""
+    """Why it is not healthy."""
+    reload_failure: str = ""
+    """Why its changed settings are not in force; empty if they are."""
+
+
 class StateReport(ApiModel):
     """What `GET /state` on the management port answers."""
 
@@ -244,3 +257,5 @@ class StateReport(ApiModel):
     """Requests being answered at this moment."""
     models: tuple[str, ...]
     """The model chain by name."""
+    services: tuple[ServiceReport, ...] = ()
+    """The agent's services that live as long as the process."""

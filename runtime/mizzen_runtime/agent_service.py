@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.failures import AGENT_FAILED, failure_of
 from mizzen_runtime.attempts import Attempts, current_attempts
+from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.metrics import AgentMetrics
 
@@ -84,16 +85,26 @@ class InFlight:
 class AgentService:
     """Runs the agent for callers."""
 
-    def __init__(self, built: BuiltAgent, metrics: AgentMetrics, in_flight: InFlight, *, timeout: float) -> None:
+    def __init__(
+        self,
+        built: BuiltAgent,
+        dependencies: Dependencies,
+        metrics: AgentMetrics,
+        in_flight: InFlight,
+        *,
+        timeout: float,
+    ) -> None:
         """Bind what a request needs.
 
         Args:
             built: The agent.
+            dependencies: What each run is given.
             metrics: Where requests are counted.
             in_flight: Counts running requests.
             timeout: Seconds that a request may take.
         """
         self._built = built
+        self._dependencies = dependencies
         self._metrics = metrics
         self._in_flight = in_flight
         self._timeout = timeout
@@ -106,14 +117,8 @@ class AgentService:
             asyncio.CancelledError: The caller gave up.
         """
         with _Observed(self, request) as observed:
-            result = await self._built.agent.run(
-                _prompt(request),
-                model=self._built.model,
-                capabilities=self._built.run_capabilities,
-                usage=observed.usage,
-                timeout=observed.time_left,
-                infer_name=False,
-            )
+            async with self._dependencies.for_run() as deps:
+                result = await self._built.agent.run(_prompt(request), **self._run_arguments(observed, deps))
             return observed.result(result.output)
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[StreamEvent, None]:
@@ -127,19 +132,25 @@ class AgentService:
             asyncio.CancelledError: The caller gave up.
         """
         with _Observed(self, request) as observed:
-            async with self._built.agent.run_stream_events(
-                _prompt(request),
-                model=self._built.model,
-                capabilities=self._built.run_capabilities,
-                usage=observed.usage,
-                timeout=observed.time_left,
-                infer_name=False,
-            ) as events:
+            async with (
+                self._dependencies.for_run() as deps,
+                self._built.agent.run_stream_events(_prompt(request), **self._run_arguments(observed, deps)) as events,
+            ):
                 async for event in events:
                     if isinstance(event, AgentRunResultEvent):
                         yield observed.result(event.result.output)
                     elif self._built.streams_text and (text := _text_of(event)):
                         yield TextDelta(text.encode(errors="replace").decode())
+
+    def _run_arguments(self, observed: "_Observed", deps: object) -> dict[str, Any]:
+        return {
+            "deps": deps,
+            "model": self._built.model,
+            "capabilities": self._built.run_capabilities,
+            "usage": observed.usage,
+            "timeout": observed.time_left,
+            "infer_name": False,
+        }
 
     def receiving(self, arrived: float) -> "Reception":
         """Count a request while the transport reads it, and for good if it does not become a `RunRequest`.

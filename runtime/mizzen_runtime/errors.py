@@ -17,6 +17,8 @@ class Outcome(StrEnum):
     """The model or its provider's filter declined to answer."""
     MODEL_MISBEHAVED = "model_misbehaved"
     """The model answered with something that is no answer: garbage, or not what the output schema asks for."""
+    SERVICE_UNAVAILABLE = "service_unavailable"
+    """A service that the agent needs cannot be reached, or does not answer in time."""
     DEADLINE_EXCEEDED = "deadline_exceeded"
     """The request took longer than it may."""
     AGENT_FAILED = "agent_failed"

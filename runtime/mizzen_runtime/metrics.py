@@ -14,6 +14,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp besid
 
 DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds. OpenTelemetry's semantic conventions for GenAI, `gen_ai.client.operation.duration`."""
+PING_BUCKETS = (0.001, 0.004, 0.016, 0.064, 0.256, 1.024, 3.0)
+"""Seconds."""
 
 
 class AgentMetrics:
@@ -81,6 +83,41 @@ class AgentMetrics:
     def expose(self) -> bytes:
         """Give all metrics in Prometheus' text format, as `CONTENT_TYPE` says."""
         return generate_latest(self._registry)
+
+
+class ServiceMetrics:
+    """How the agent's services are, and what became of changes of their settings."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register every metric."""
+        self._up = Gauge("mizzen_service_up", "Whether a service is healthy", ["service"], registry=registry)
+        self._pings = Histogram(
+            "mizzen_service_ping_seconds",
+            "Time that a service took to say how it is",
+            ["service"],
+            buckets=PING_BUCKETS,
+            registry=registry,
+        )
+        self._reloads = Counter(
+            "mizzen_reloads",
+            "Changed settings and secrets that were taken up, or could not be",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in ("ok", "failed"):
+            self._reloads.labels(outcome)
+
+    def set_up(self, service: str, *, up: bool) -> None:
+        """Note whether a service is healthy."""
+        self._up.labels(service).set(up)
+
+    def observe_ping(self, service: str, seconds: float) -> None:
+        """Note how long a ping took."""
+        self._pings.labels(service).observe(seconds)
+
+    def count_reload(self, *, ok: bool) -> None:
+        """Count a change that was taken up, or not."""
+        self._reloads.labels("ok" if ok else "failed").inc()
 
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

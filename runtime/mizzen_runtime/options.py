@@ -1,6 +1,7 @@
 """The command line. Imports nothing heavy: the sockets are bound right after it is parsed."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
 from mizzen_api.timing import HANDOVER_SECONDS, OWN_CODE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
 
 MAX_BODY_BYTES = 1024 * 1024
+PROFILE_VARIABLE = "MIZZEN_PROFILE"
+PROFILES = ("production", "test")
+"""What the variable may be; the first is what it is by default."""
 LAST_CALL_SECONDS = 1.0
 """How long a connection that was open before is answered when no new ones are accepted any more."""
 _LAST_ANSWER_SECONDS = 1.0
@@ -39,6 +43,8 @@ class Options:
     """Largest request body."""
     own_code_timeout: float
     """Seconds that import and factory of own code may take together."""
+    test_services: bool
+    """Whether test doubles take the place of services that have one."""
 
     @property
     def drain_grace(self) -> float:
@@ -123,6 +129,15 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         default=OWN_CODE_SECONDS,
         metavar="SECONDS",
         help=f"bound on the import and the factory of own code (default: {OWN_CODE_SECONDS:g})",
+    )
+    profile = os.environ.get(PROFILE_VARIABLE, PROFILES[0])
+    if profile not in PROFILES:
+        parser.error(f"{PROFILE_VARIABLE} is {profile!r}; write {' or '.join(PROFILES)}, or leave it out")
+    parser.add_argument(
+        "--test-services",
+        action="store_true",
+        default=profile == "test",
+        help=f"put test doubles in the place of services that have one (default: as {PROFILE_VARIABLE}=test says)",
     )
     options = Options(**vars(parser.parse_args(arguments)))
     if options.port == options.management_port != 0:

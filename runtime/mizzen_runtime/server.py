@@ -160,7 +160,11 @@ class _Process:
         bound = asyncio.timeout(None)
         try:
             async with bound, runtime.built.model:
-                await self._serve_until_drained(runtime)
+                await runtime.services.start()
+                try:
+                    await self._serve_until_drained(runtime)
+                finally:
+                    await runtime.services.close()
                 bound.reschedule(asyncio.get_running_loop().time() + MODEL_CLOSE_SECONDS)
         except TimeoutError:
             if not bound.expired():

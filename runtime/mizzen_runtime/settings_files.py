@@ -4,6 +4,7 @@ A key `pool__size` fills the field `size` inside the field `pool`. What ends a f
 newline. A field is set in one place only, a secret only in a Secret.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -28,8 +29,6 @@ class ReadSettings(Generic[Settings]):
     """None where there are problems."""
     problems: tuple[Problem, ...]
     """Everything that is wrong."""
-    secrets: tuple[str, ...]
-    """What the Secret's files hold: to be kept out of whatever is said."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,13 @@ def read_settings(service: RuntimeService, model: type[Settings], field: str, na
     return _Reading(service, model, field, namespace).read()
 
 
+def values_of(source: SettingsSource) -> Iterator[str]:
+    """Give what the files of a mounted object hold, as far as they can be read."""
+    for path in _files_of(Path(source.path)):
+        with contextlib.suppress(OSError):
+            yield path.read_text(errors="replace").removesuffix("\n")
+
+
 class _Reading(Generic[Settings]):
     """One service's settings being read."""
 
@@ -70,7 +76,6 @@ class _Reading(Generic[Settings]):
         self._values: dict[FieldPath, _Value] = {}
         self._problems: list[Problem] = []
         self._lacks_source = False
-        self._secrets: list[str] = []
 
     def read(self) -> ReadSettings[Settings]:
         for path, content in _leaves(self._service.settings or {}):
@@ -81,7 +86,7 @@ class _Reading(Generic[Settings]):
         self._problems.extend(self._unknown_fields())
         self._problems.extend(self._exposed_secrets())
         settings = self._validate()
-        return ReadSettings(None if self._problems else settings, tuple(self._problems), tuple(self._secrets))
+        return ReadSettings(None if self._problems else settings, tuple(self._problems))
 
     def _take_files(self, source: SettingsSource) -> None:
         files = {path.name: path for path in _files_of(Path(source.path))}
@@ -104,8 +109,6 @@ class _Reading(Generic[Settings]):
             except UnicodeDecodeError:
                 self._say(place, "holds bytes that are no text in UTF-8", "write the value as text")
                 continue
-            if source.kind == "Secret" and text:
-                self._secrets.append(text)
             self._take(tuple(file.split(_SEPARATOR)), _Value(text, place, source))
 
     def _take(self, path: FieldPath, value: _Value) -> None:

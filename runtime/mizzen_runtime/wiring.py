@@ -6,22 +6,27 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 
-from mizzen_api.contract import RuntimeConfig, StateReport
+from mizzen_api.contract import RuntimeConfig, ServiceReport, StateReport
+from mizzen_api.problems import Problem
 from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
 from mizzen_runtime.agent_service import AgentService, InFlight
-from mizzen_runtime.config import DEFAULT_CONFIG, read_config
+from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
+from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
 from mizzen_runtime.lifecycle import Lifecycle
-from mizzen_runtime.metrics import CONTENT_TYPE, AgentMetrics
+from mizzen_runtime.metrics import CONTENT_TYPE, AgentMetrics, ServiceMetrics
 from mizzen_runtime.mounted_secrets import read_secrets
 from mizzen_runtime.options import Options
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
 from mizzen_runtime.redaction import Redactor
+from mizzen_runtime.running_services import RunningServices
+from mizzen_runtime.service_wiring import define_services
+from mizzen_runtime.settings_files import values_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Runtime:
     """What serves, once everything is built."""
 
     built: BuiltAgent
+    services: RunningServices
     app: App
     """Answers on the traffic port."""
     reports: Reports
@@ -48,19 +54,18 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     """
     config = read_config(options.config or DEFAULT_CONFIG)
     log.identify(namespace=config.namespace, agent=config.name, revision=config.revision)
-    secrets = read_secrets(config)
-    with StartWatch(host.seconds, host.give_up) as watch:
-        loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_secret_variables(config)]))
-        built = build_agent(config, secrets, host, loader)
+    registry = CollectorRegistry()
+    built, services = _build(config, options, host, ServiceMetrics(registry))
     in_flight = InFlight()
     metrics = AgentMetrics(
-        CollectorRegistry(),
+        registry,
         namespace=config.namespace,
         agent=config.name,
         revision=config.revision,
         in_flight=lambda: in_flight.count,
     )
-    service = AgentService(built, metrics, in_flight, timeout=options.request_timeout)
+    dependencies = Dependencies(services, built.deps_type)
+    service = AgentService(built, dependencies, metrics, in_flight, timeout=options.request_timeout)
     settings = TrafficSettings(
         revision=config.revision,
         max_body_bytes=options.max_body_bytes,
@@ -73,18 +78,50 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         ),
     )
     reports = Reports(
+        readiness=lambda: {"services": services.ready},
         metrics=metrics.expose,
         metrics_content_type=CONTENT_TYPE,
-        state=lambda: _state(config, built, lifecycle, in_flight),
+        state=lambda: _state(config, built, services, lifecycle, in_flight),
     )
-    return Runtime(built=built, app=traffic_app(service, lifecycle, settings), reports=reports)
+    return Runtime(built, services, traffic_app(service, lifecycle, settings), reports)
 
 
-def _secret_variables(config: RuntimeConfig) -> list[str]:
-    return [os.environ.get(name, "") for name in config.secret_variables or ()]
+def _build(
+    config: RuntimeConfig, options: Options, host: Host, metrics: ServiceMetrics
+) -> tuple[BuiltAgent, RunningServices]:
+    """Build the agent and find its services.
+
+    Raises:
+        ConfigRefused: With the problems of both.
+    """
+    secrets = read_secrets(config)
+    problems: list[Problem] = []
+    built: BuiltAgent | None = None
+    with StartWatch(host.seconds, host.give_up) as watch:
+        loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_other_secrets(config)]))
+        definitions, unknown = define_services(config, loader, doubles=options.test_services)
+        services = RunningServices(definitions, config.namespace, metrics)
+        try:
+            built = build_agent(config, secrets, host, loader, [definition.interface for definition in definitions])
+        except ConfigRefused as refused:
+            problems.extend(refused.problems)
+    # What is not known cannot be asked for either: that would be told as a second fault.
+    problems.extend(unknown or services.wire(built.deps_type if built is not None else None))
+    if built is None or problems:
+        raise ConfigRefused(problems)
+    return built, services
 
 
-def _state(config: RuntimeConfig, built: BuiltAgent, lifecycle: Lifecycle, in_flight: InFlight) -> bytes:
+def _other_secrets(config: RuntimeConfig) -> list[str]:
+    """Give what own code may know beside the models' keys: variables from Secrets, and settings of services."""
+    variables = [os.environ.get(name, "") for name in config.secret_variables or ()]
+    sources = [source for service in config.services or () for source in service.sources if source.kind == "Secret"]
+    return [*variables, *(value for source in sources for value in values_of(source))]
+
+
+def _state(
+    config: RuntimeConfig, built: BuiltAgent, services: RunningServices, lifecycle: Lifecycle, in_flight: InFlight
+) -> bytes:
     report = StateReport(
         runtime_version=version("mizzen"),
         namespace=config.namespace,
@@ -93,5 +130,11 @@ def _state(config: RuntimeConfig, built: BuiltAgent, lifecycle: Lifecycle, in_fl
         phase=lifecycle.phase,
         in_flight=in_flight.count,
         models=built.models,
+        services=tuple(
+            ServiceReport(
+                name=state.name, healthy=state.healthy, reason=state.reason, reload_failure=state.reload_failure
+            )
+            for state in services.states.values()
+        ),
     )
     return report.model_dump_json().encode()

@@ -1,14 +1,14 @@
 """Builds the agent out of its configuration, or tells everything that stands against it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_ai import Agent
+from pydantic_ai import Agent, Tool
 from pydantic_ai.capabilities import AbstractCapability, RaiseContentFilterError
 from pydantic_ai.models import Model
 
-from mizzen_api.capabilities import with_secrets
+from mizzen_api.capabilities import PYTHON_TOOLS, argument_of, with_secrets
 from mizzen_api.contract import RuntimeConfig
 from mizzen_api.problems import Problem
 from mizzen_runtime.agent.chain import chain
@@ -17,11 +17,13 @@ from mizzen_runtime.agent.exits import ContainExits
 from mizzen_runtime.agent.models import build_models, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
-from mizzen_runtime.agent.own_agent import check_own_agent, model_of, output_schema_of
+from mizzen_runtime.agent.own_agent import check_own_agent, deps_type_of, model_of, output_schema_of
+from mizzen_runtime.agent.python_tools import load_tools
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
 from mizzen_runtime.agent.templates import TEMPLATED, fill_templates
 from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
+from mizzen_runtime.container import AgentServices
 from mizzen_runtime.mounted_secrets import MountedSecrets
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 
@@ -46,11 +48,19 @@ class BuiltAgent:
     """JSON schema of the answer."""
     streams_text: bool = True
     """Whether the answer is plain text, so that pieces of it are worth sending."""
+    deps_type: type[Any] | None = None
+    """What it wants as its dependencies, if anything."""
     run_capabilities: tuple[AbstractCapability[Any], ...] = ()
     """What each run adds to what the agent has."""
 
 
-def build_agent(config: RuntimeConfig, secrets: MountedSecrets, host: Host, loader: OwnCodeLoader) -> BuiltAgent:
+def build_agent(
+    config: RuntimeConfig,
+    secrets: MountedSecrets,
+    host: Host,
+    loader: OwnCodeLoader,
+    interfaces: Collection[object],
+) -> BuiltAgent:
     """Build the agent that the configuration describes, or load the one that it names in own code.
 
     Args:
@@ -58,6 +68,7 @@ def build_agent(config: RuntimeConfig, secrets: MountedSecrets, host: Host, load
         secrets: What could be read of the Secrets for models and capabilities; what is wrong with them is told here.
         host: Where own code runs at its start.
         loader: Loads own code.
+        interfaces: Of the services that there are.
 
     Raises:
         ConfigRefused: With every problem of keys and models, and of spec and output schema or of own code.
@@ -65,17 +76,20 @@ def build_agent(config: RuntimeConfig, secrets: MountedSecrets, host: Host, load
     models, model_problems = build_models(config, secrets.model_keys)
     problems = (*secrets.problems, *model_problems)
     if config.agent is not None:
-        return _described_agent(config, config.agent, models, secrets.by_name, problems)
+        capabilities = config.agent.get("capabilities") or ()
+        tools, tool_problems = load_tools(capabilities, loader, interfaces)
+        return _described_agent(config, models, secrets.by_name, tools, (*problems, *tool_problems))
     return _own_agent(config, models, problems, host, loader)
 
 
 def _described_agent(
     config: RuntimeConfig,
-    spec: Mapping[str, Any],
     models: Sequence[Model],
     secrets: Mapping[str, str],
+    tools: Sequence[Tool[Any]],
     problems: tuple[Problem, ...],
 ) -> BuiltAgent:
+    spec = config.agent or {}
     names = _names(config)
     texts, template_problems = fill_templates(spec, config.vars or {})
     problems += (*check_spec(spec, models, secrets, all_built=len(models) == len(names)), *template_problems)
@@ -90,10 +104,11 @@ def _described_agent(
         raise ConfigRefused(problems)
     try:
         agent = Agent.from_spec(
-            _without_texts(config, with_secrets(spec, secrets)),
+            _spec_for_pydantic_ai(config, with_secrets(spec, secrets)),
             instructions=texts.instructions,
             description=texts.description,
             capabilities=capabilities,
+            tools=tools,
         )
     except Exception as error:  # pydantic-ai refuses in several types, and what remains here is about the schema
         if schema:
@@ -107,12 +122,15 @@ def _described_agent(
         description=texts.description,
         output_schema=schema or TEXT,
         streams_text=schema is None,
+        deps_type=AgentServices if config.services else None,
     )
 
 
-def _without_texts(config: RuntimeConfig, spec: Mapping[str, Any]) -> dict[str, Any]:
+def _spec_for_pydantic_ai(config: RuntimeConfig, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Give the spec without what may hold braces: pydantic-ai would take them for templates once more."""
     rest = {key: value for key, value in spec.items() if key not in TEMPLATED}
+    if "capabilities" in rest:  # without those that are none of pydantic-ai's
+        rest["capabilities"] = [each for each in rest["capabilities"] if not argument_of(each, PYTHON_TOOLS, "tools")]
     return {"name": config.name, **rest, "model": None}
 
 
@@ -139,6 +157,7 @@ def _own_agent(
         description=agent.description,
         output_schema=schema,
         streams_text=agent.output_type is str,
+        deps_type=deps_type_of(agent),
         run_capabilities=(RaiseContentFilterError(), ContainExits()),
     )
 

@@ -24,7 +24,9 @@ from pydantic_ai.exceptions import (
     UsageLimitExceeded,
 )
 
+from mizzen_runtime.container import ServiceStartError
 from mizzen_runtime.errors import Outcome, RunError
+from mizzen_runtime.services import ServiceUnavailableError
 
 AGENT_FAILED = "the agent failed; its log has the request id and the place"
 
@@ -60,6 +62,8 @@ _MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
         Outcome.MODEL_MISBEHAVED,
         "the model's answer could not be used, also not after asking it again",
     ),
+    (ServiceUnavailableError, Outcome.SERVICE_UNAVAILABLE, "a service of the agent cannot be reached, or not in time"),
+    (ServiceStartError, Outcome.SERVICE_UNAVAILABLE, "a service of the agent could not be made ready"),
     (Exception, Outcome.AGENT_FAILED, AGENT_FAILED),
 )
 """The first one that fits counts: an exception comes before its base classes."""

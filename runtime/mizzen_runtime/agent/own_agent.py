@@ -21,10 +21,10 @@ _UNFINISHED = (DeferredToolRequests, PendingModelResponse)
 
 def check_own_agent(agent: OwnAgent) -> Iterator[Problem]:
     """Find what the runtime cannot give to an agent, apart from its model and its output's schema."""
-    if agent.deps_type not in _NO_DEPENDENCIES:
+    if deps_type_of(agent) is not None and agent.deps_type.__module__ == "builtins":
         yield _problem(
-            f"the agent wants dependencies of type {_name_of(agent.deps_type)}, and the runtime has none to give",
-            "let a factory make them and the tools refer to them, and leave deps_type out",
+            f"the agent wants dependencies of type {_name_of(agent.deps_type)}, which cannot hold services",
+            "give it AgentServices, or a dataclass whose fields are interfaces of services, as deps_type",
         )
     for output in _outputs_of(agent.output_type):
         if output in _UNFINISHED:
@@ -32,6 +32,11 @@ def check_own_agent(agent: OwnAgent) -> Iterator[Problem]:
                 f"its output may be {_name_of(output)}, and there is nobody yet to continue such a run",
                 "take it out of output_type, and let no tool wait for an approval or a call outside",
             )
+
+
+def deps_type_of(agent: OwnAgent) -> type[Any] | None:
+    """Give the type of the dependencies that an agent asks for; None if it asks for none."""
+    return None if agent.deps_type in _NO_DEPENDENCIES else agent.deps_type
 
 
 def output_schema_of(agent: OwnAgent, redact: Redactor) -> tuple[dict[str, Any], tuple[Problem, ...]]:

@@ -12,7 +12,7 @@ from pydantic_ai.native_tools import SUPPORTED_NATIVE_TOOLS, AbstractNativeTool
 from pydantic_ai.settings import ModelSettings
 from typing_extensions import is_typeddict
 
-from mizzen_api.capabilities import capability_problem, secrets_named_in, with_secrets
+from mizzen_api.capabilities import PYTHON_TOOLS, argument_of, capability_problem, secrets_named_in, with_secrets
 from mizzen_api.problems import Problem, message_of, path_of
 from mizzen_runtime.agent.models import TEST_MODEL, known_providers
 from mizzen_runtime.agent.refusals import refusals_of
@@ -104,6 +104,8 @@ def _capability_problems(
     for index, entry in enumerate(capabilities):
         if not isinstance(entry, str | dict) or capability_problem(entry):
             continue  # not allowed: told by whoever checked the spec's shape
+        if argument_of(entry, PYTHON_TOOLS, "tools"):
+            continue  # told by whoever loaded them
         if not secrets.keys() >= set(secrets_named_in(entry)):
             continue  # told by whoever read them
         location = f"capabilities[{index}]"

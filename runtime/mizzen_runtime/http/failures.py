@@ -1,6 +1,7 @@
 """Which HTTP answer each way to end badly gets. The only place that knows both."""
 
 import math
+from http import HTTPStatus
 
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.http.problem import ProblemDetails
@@ -11,6 +12,7 @@ _ANSWERS: dict[Outcome, tuple[int, str]] = {
     Outcome.MODEL_REJECTED: (502, "The model's provider turned the request down"),
     Outcome.MODEL_REFUSED: (422, "The model refused"),
     Outcome.MODEL_MISBEHAVED: (502, "The model gave no usable answer"),
+    Outcome.SERVICE_UNAVAILABLE: (503, "A service of the agent is not available"),
     Outcome.DEADLINE_EXCEEDED: (504, "The request took too long"),
     Outcome.AGENT_FAILED: (500, "The agent failed"),
 }
@@ -21,7 +23,7 @@ def problem_of(error: RunError, request_id: str) -> ProblemDetails:
     """Give the answer for a request that ended without one."""
     status, title = _ANSWERS[error.outcome]
     headers = []
-    if error.outcome is Outcome.MODEL_UNAVAILABLE:
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
         seconds = math.ceil(error.retry_after) if error.retry_after else _DEFAULT_RETRY_SECONDS
         headers = [(b"retry-after", str(seconds).encode())]
     return ProblemDetails(

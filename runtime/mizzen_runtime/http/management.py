@@ -3,7 +3,7 @@
 A plain ASGI application, because it answers before anything heavy is imported.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mizzen_api.names import LIVENESS_PATH, METRICS_PATH, READINESS_PATH, STARTUP_PATH, STATE_PATH
@@ -19,6 +19,8 @@ _STARTING = "the agent is not built yet"
 class Reports:
     """What can be told once the configuration is read."""
 
+    readiness: Callable[[], Mapping[str, bool]]
+    """Gives what else the pod's readiness depends on, by name."""
     metrics: Callable[[], bytes]
     """Gives the metrics in Prometheus' text format."""
     metrics_content_type: str
@@ -65,6 +67,8 @@ class ManagementApp:
 
     async def _ready(self, scope: Scope, send: Send) -> None:
         checks = {"wired": self._lifecycle.wired, "not-leaving": not self._lifecycle.leaving}
+        if self.reports is not None:
+            checks.update(self.reports.readiness())
         await self._checks(scope, send, checks)
 
     async def _checks(self, scope: Scope, send: Send, checks: dict[str, bool]) -> None:

@@ -75,7 +75,7 @@ async def test_the_model_reads_what_fills_a_template_to_the_letter() -> None:
         models=(),
         vars=VALUES,
     )
-    built = build_agent(config, MountedSecrets({}, {}, ()), NOTHING, NOTHING)
+    built = build_agent(config, MountedSecrets({}, {}, ()), NOTHING, NOTHING, [])
     result = await built.agent.run("Hi", model=TestModel())
     request = next(message for message in result.all_messages() if isinstance(message, ModelRequest))
     assert request.instructions == "Sell tea,{{limits}},"

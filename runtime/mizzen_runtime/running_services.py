@@ -1,0 +1,143 @@
+"""The agent's services while the process lives: started, pinged, reloaded, closed."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mizzen_api.problems import Problem, join_problems
+from mizzen_runtime.container import (
+    AgentServices,
+    ContainerError,
+    DependencyContainer,
+    InvalidContainerError,
+    RequestScope,
+    StartFailedError,
+)
+from mizzen_runtime.metrics import ServiceMetrics
+from mizzen_runtime.mounted_files import MountedFiles, TakeUp
+from mizzen_runtime.service_health import ServiceHealth, ServiceState, ping
+from mizzen_runtime.service_wiring import ServiceDefinition, register
+
+log = logging.getLogger("mizzen.services")
+
+
+class _UnhealthyError(Exception):
+    """New services are not healthy, so that the old ones stay."""
+
+
+class RunningServices:
+    """All services of one agent."""
+
+    def __init__(self, definitions: Sequence[ServiceDefinition], namespace: str, metrics: ServiceMetrics) -> None:
+        """Start nothing yet.
+
+        Args:
+            definitions: What `spec.services` stands for.
+            namespace: Where their ConfigMaps and Secrets are.
+            metrics: Where pings and reloads are counted.
+        """
+        self._definitions = {definition.service.name: definition for definition in definitions}
+        self._namespace = namespace
+        self._metrics = metrics
+        self._container = DependencyContainer()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._singletons = [each for each in definitions if each.service.scope == "singleton"]
+        self._health = ServiceHealth(((each.service.name, each.service.required) for each in self._singletons), metrics)
+
+    def wire(self, deps_type: Callable[..., Any] | None) -> tuple[Problem, ...]:
+        """Read the settings and check that everything fits together; opens nothing.
+
+        Args:
+            deps_type: What the agent wants as its dependencies, if anything.
+        """
+        problems = [
+            problem
+            for definition in self._definitions.values()
+            for problem in register(definition, self._container, self._namespace)
+        ]
+        if problems:
+            return tuple(problems)
+        consumers = () if deps_type in {None, AgentServices} else (deps_type,)
+        return self._container.validate(*filter(None, consumers))
+
+    async def start(self) -> None:
+        """Begin to make the services ready. It goes on in the background: one that is away may come back."""
+        for definition in self._singletons:
+            provide = partial(self._container.get_service, definition.interface, name=definition.service.name)
+            watching = self._health.watch(definition.service.name, provide)
+            self._tasks.append(asyncio.create_task(watching))
+        self._tasks.append(asyncio.create_task(MountedFiles(self._watched()).watch()))
+
+    def _watched(self) -> Iterator[tuple[Path, TakeUp]]:
+        """Give the folders that hold settings, each with what takes up its changes."""
+        for name, definition in self._definitions.items():
+            take_up = partial(self.reload, name)
+            yield from ((Path(source.path), take_up) for source in definition.service.sources)
+
+    async def close(self) -> None:
+        """Close all services, each within its time."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._container.close()
+
+    def request_scope(self) -> RequestScope:
+        """Give the scope of one run."""
+        return self._container.request_scope()
+
+    @property
+    def states(self) -> Mapping[str, ServiceState]:
+        """How each is that lives as long as the process, by name."""
+        return self._health.states
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests may come."""
+        return self._health.ready
+
+    @property
+    def missing(self) -> str | None:
+        """Name a service without which no request can be answered now; None if there is none."""
+        return self._health.missing
+
+    async def reload(self, name: str) -> bool:
+        """Take up changed settings of a service, unless what they make is not healthy.
+
+        Returns:
+            Whether they are in force. If not, everything is as it was, and the service's state says why.
+        """
+        fault = await self._try_reload(name)
+        self._metrics.count_reload(ok=fault is None)
+        if name in self.states:
+            self.states[name].reload_failure = fault or ""
+        if fault is None:
+            log.info("changed settings are in force", extra={"service": name})
+        else:
+            told = {"service": name, "reason": fault}
+            log.error("changed settings are not taken up, the service stays as it was", extra=told)
+        return fault is None
+
+    async def _try_reload(self, name: str) -> str | None:
+        draft = self._container.draft()
+        draft.remove(name)
+        if problems := register(self._definitions[name], draft, self._namespace):
+            return join_problems(problems)
+        try:
+            await self._container.reload(draft, self._check)
+        except InvalidContainerError as error:
+            return join_problems(error.problems)
+        except StartFailedError as error:
+            return "; ".join(f"{failure.path[-1]}: {failure.reason}" for failure in error.failures)
+        except (_UnhealthyError, ContainerError) as error:
+            return str(error)
+        return None
+
+    async def _check(self, fresh: Mapping[str, Any]) -> None:
+        needed = [name for name in fresh if self._definitions[name].service.required != "Never"]
+        faults = await asyncio.gather(*(ping(fresh[name]) for name in needed))
+        told = [f"{name}: {fault}" for name, fault in zip(needed, faults, strict=True) if fault is not None]
+        if told:
+            raise _UnhealthyError("; ".join(told))
