@@ -180,7 +180,7 @@ class DependencyContainer(Registrations):
             before = self._generation()
             generation = self._living_generation(Generation(_valid(draft), self._limits, before))
             try:
-                await generation.start()
+                await generation.start(fresh_only=True)
                 if check is not None:
                     await check(_by_name(generation, fresh_only=True))
                 self._refuse_if_closed()

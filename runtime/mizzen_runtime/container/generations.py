@@ -60,16 +60,18 @@ class Generation:
         self.singletons[recipe] = singleton
         return singleton
 
-    async def start(self, may_fail: Collection[str] = ()) -> None:
-        """Get all services ready that it does not share, at the same time where none needs the other.
+    async def start(self, may_fail: Collection[str] = (), *, fresh_only: bool = False) -> None:
+        """Get all services ready, at the same time where none needs the other.
 
         Args:
+            fresh_only: Only those that it does not share with the one before.
             may_fail: Names of services that need not be ready; whoever asks for one has it tried again.
 
         Raises:
             StartFailedError: With every service that could not be made ready. What is ready stays so.
         """
-        attempts = [(each, each.begin()) for each in self.fresh]
+        singletons = self.fresh if fresh_only else self.singletons.values()
+        attempts = [(each, each.begin()) for each in singletons]
         if not attempts:
             return
         await asyncio.wait([making for _, making in attempts])
@@ -132,17 +134,26 @@ class Generation:
             self._ending = asyncio.get_running_loop().create_task(self._end())
 
     async def _end(self) -> None:
-        for singleton in self.singletons.values():
+        await self._close(self._opened)
+        left = list(self.singletons.values())
+        # What others use too is let go last: until then, what is closed here may still need it. If the others have
+        # ended by then, it is closed here as well.
+        while own := [each for each in left if each.users == 1]:
+            left = [each for each in left if each.users > 1]
+            await self._end_singletons(own)
+        for singleton in left:
             singleton.users -= 1
-        unused = [each for each in self.singletons.values() if not each.users]
-        making = [task for each in unused if (task := each.give_up()) is not None]
+        self.ended.set()
+
+    async def _end_singletons(self, singletons: list[Singleton]) -> None:
+        for singleton in singletons:
+            singleton.users = 0
+        making = [task for each in singletons if (task := each.give_up()) is not None]
         if making:
             # Each closes what it has opened itself; one that cannot be cancelled does so whenever it comes back.
             await asyncio.wait(making, timeout=self._limits.close_seconds + 2 * GRACE_SECONDS)
-        unused.sort(key=lambda each: each.number)
-        await self._close(self._opened)
-        await self._close([each for singleton in unused for each in singleton.opened])
-        self.ended.set()
+        singletons.sort(key=lambda each: each.number)
+        await self._close([each for singleton in singletons for each in singleton.opened])
 
     async def _close(self, opened: list[Opened]) -> None:
         await Closing(opened, self._limits.close_seconds, self._limits.on_close_failure).done

@@ -220,10 +220,12 @@ def _open_parameter(need: Need) -> Fault:
     if need.by_position_only:
         return Fault(need.parameter, "it is taken by position only", "let it be passed by keyword")
     kind = f"nothing gives it a value of type {need.type_text}" if need.type_text else "it has no type"
+    own_class = isinstance(need.interface, type) and need.interface.__module__ not in {"builtins", "inspect"}
     return Fault(
         need.parameter,
         f"{kind}, and it has no default",
-        "pass it where the service is registered, or give it a default",
+        f"{'add a service of this class, ' if own_class else ''}pass it where the service is registered, "
+        "or give it a default",
     )
 
 
