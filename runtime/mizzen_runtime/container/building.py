@@ -66,7 +66,7 @@ def construct(recipe: Recipe, arguments: dict[str, Any]) -> Any:
     """
     try:
         return recipe.call(**arguments)
-    except Exception as error:
+    except BaseException as error:  # own code may even ask Python to exit
         raise _failure(recipe, "it", error) from error
 
 
@@ -113,7 +113,9 @@ async def _guarded(work: Awaitable[Any]) -> Any:
         if task is not None and task.cancelling():
             raise
         raise _ExitedError from error
-    except (SystemExit, KeyboardInterrupt) as error:
+    except Exception:
+        raise
+    except BaseException as error:
         raise _ExitedError from error
 
 

@@ -45,8 +45,8 @@ Check = Callable[[Mapping[str, Any]], Awaitable[None]]
 class DependencyContainer(Registrations):
     """Services by their interface.
 
-    Register, `validate`, `start`, use, `close`. A service may have `async initialize()`, awaited before anybody gets
-    it, and `async close()`.
+    Register, `validate`, `start`, use, `close`. A service may have `async initialize()`, awaited once before anybody
+    gets it, and `async close()`, awaited once after the last use, also after an `initialize()` that failed.
     """
 
     def __init__(

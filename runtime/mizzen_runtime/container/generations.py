@@ -156,7 +156,7 @@ class Generation:
         await self._close([each for singleton in singletons for each in singleton.opened])
 
     async def _close(self, opened: list[Opened]) -> None:
-        await Closing(opened, self._limits.close_seconds, self._limits.on_close_failure).done
+        await Closing(opened, self._limits.close_seconds, self._limits.on_close_failure).wait()
 
 
 def _shared(graph: Graph, before: Generation) -> dict[Recipe, Singleton]:

@@ -76,6 +76,7 @@ class Recipe:
             isinstance(implementation, type)
             and self.conforms
             and not hasattr(implementation, "initialize")
+            and not hasattr(implementation, "__getattr__")  # it may have one all the same
             and all(each.is_immediate for each in own)
         )
 

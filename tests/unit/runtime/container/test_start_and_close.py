@@ -240,9 +240,10 @@ async def test_own_code_cannot_end_the_event_loop(notes: Notes, ending: BaseExce
         await container.start()
 
 
-async def test_a_constructor_that_raises_is_told_without_its_text() -> None:
+@pytest.mark.parametrize("error", [ValueError("hunter2"), SystemExit("hunter2")])
+async def test_a_constructor_that_raises_is_told_without_its_text(error: BaseException) -> None:
     def broken() -> object:
-        raise ValueError("hunter2")
+        raise error
 
     container = DependencyContainer()
     container.register_factory(object, broken, name="it")
@@ -250,7 +251,7 @@ async def test_a_constructor_that_raises_is_told_without_its_text() -> None:
     with pytest.raises(ServiceStartError) as failed:
         await container.get_service(object)
 
-    assert str(failed.value) == "object -> it (broken): it raised ValueError"
+    assert str(failed.value) == f"object -> it (broken): it raised {type(error).__name__}"
 
 
 async def test_close_goes_on_after_a_failure_and_tells_of_it(notes: Notes, caplog: pytest.LogCaptureFixture) -> None:
@@ -276,6 +277,39 @@ async def test_close_goes_on_after_a_failure_and_tells_of_it(notes: Notes, caplo
         ("C", "it took longer than 0.05 s"),
         ("B", "it raised"),
     ]
+
+
+async def test_what_counts_the_failures_may_fail_itself(notes: Notes, caplog: pytest.LogCaptureFixture) -> None:
+    def count(name: str) -> None:
+        raise KeyError(name)
+
+    container = container_of(noted(notes, "A"), noted(notes, "B", close=fail(OSError())), on_close_failure=count)
+    await container.start()
+
+    async with asyncio.timeout(LONG):
+        await container.close()
+
+    assert notes[-1] == "closed A"
+    assert caplog.records[-1].message == "what counts services that fail to close failed itself"
+
+
+async def test_a_failure_that_is_cancelled_while_it_closes_delays_what_it_was_made_of(notes: Notes) -> None:
+    gate = asyncio.Event()
+    a = noted(notes, "A")
+    container = container_of(a, noted(notes, "B", a, initialize=fail(OSError()), close=gate.wait))
+    container._scope_seconds = 0
+    start = asyncio.ensure_future(container.start())
+    await until(lambda: "closing B" in notes)
+
+    close = asyncio.ensure_future(container.close())
+    await asyncio.sleep(0.05)  # what must not happen has this time for it
+    assert "closing A" not in notes
+    gate.set()
+    await close
+
+    assert notes[-3:] == ["closed B", "closing A", "closed A"]
+    with pytest.raises((StartFailedError, ContainerClosedError)):
+        await start
 
 
 @pytest.mark.usefixtures("brief")
@@ -306,6 +340,23 @@ async def test_a_close_that_is_cancelled_goes_on(notes: Notes) -> None:
     await container.close()
 
     assert notes[-4:] == ["closing B", "closed B", "closing A", "closed A"]
+
+
+def test_an_event_loop_that_ends_closes_what_was_to_be_closed(notes: Notes) -> None:
+    a = noted(notes, "A")
+
+    async def end_early() -> None:
+        container = DependencyContainer()
+        container.register_scoped(a, a)
+        scope = await container.request_scope().__aenter__()
+        await scope.get_service(a)
+        leave = asyncio.ensure_future(scope.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        assert not leave.done()
+
+    asyncio.run(end_early())
+
+    assert notes[-1] == "closed A"
 
 
 async def test_a_container_that_closes_cancels_what_is_being_built(notes: Notes) -> None:
