@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mizzen_runtime.container.errors import AmbiguousServiceError, ServiceLookupError, UnknownServiceError
 from mizzen_runtime.container.needs import Need, needs_of
@@ -96,7 +97,7 @@ class Graph:
         for recipe in self.recipes:
             self._by_interface.setdefault(recipe.registration.interface, []).append(recipe)
         self._found: dict[tuple[Any, str | None], Recipe] = {}
-        self._plans: dict[Any, Plan] = {}
+        self._plans: WeakKeyDictionary[Any, Plan] = WeakKeyDictionary()
         for recipe in self.recipes:
             recipe.plan = self._plan(
                 recipe.registration.implementation, recipe.registration.args, recipe.registration.kwargs

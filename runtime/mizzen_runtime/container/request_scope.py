@@ -25,7 +25,7 @@ class RequestScope:
     leaves it is cancelled; a service that fails in this is logged and counted, and nothing is raised.
     """
 
-    __slots__ = ("_enter", "_generation", "_leave", "_limits", "_made", "_opened", "_waiting", "name")
+    __slots__ = ("_enter", "_generation", "_is_entered", "_leave", "_limits", "_made", "_opened", "_waiting", "name")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class RequestScope:
         self._leave = leave
         self._limits = limits
         self._generation: Generation | None = None
+        self._is_entered = False
         self._made: dict[Recipe, Any] = {}
         self._opened: list[Opened] = []
         self._waiting: dict[Recipe, Waiters] = {}
@@ -49,9 +50,12 @@ class RequestScope:
         Raises:
             ContainerClosedError: The container is closed.
             InvalidContainerError: What is registered does not fit together.
-            ScopeError: Another scope with this name is open.
+            ScopeError: Another scope with this name is open, or this one was entered before.
         """
+        if self._is_entered:
+            raise ScopeError("a request scope is entered once: ask the container for another")
         self._generation = self._enter(self)
+        self._is_entered = True
         return self
 
     async def __aexit__(

@@ -282,6 +282,15 @@ async def test_a_scope_that_was_left_gives_nothing(notes: Notes) -> None:
         await scope.get_service(a)
 
 
+async def test_a_scope_is_entered_once(notes: Notes) -> None:
+    scope = scoped(noted(notes, "A")).request_scope()
+    async with scope:
+        pass
+
+    with pytest.raises(ScopeError, match=r"^a request scope is entered once: ask the container for another$"):
+        await scope.__aenter__()
+
+
 async def test_what_is_made_while_the_scope_is_left_is_closed_all_the_same(notes: Notes) -> None:
     gate = asyncio.Event()
     a = noted(notes, "A", initialize=gate.wait)
