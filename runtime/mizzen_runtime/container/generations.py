@@ -10,7 +10,7 @@ from typing import Any
 
 from mizzen_runtime.container.building import Limits, make
 from mizzen_runtime.container.closing import GRACE_SECONDS, Closing, Opened
-from mizzen_runtime.container.errors import ServiceStartError, StartFailedError
+from mizzen_runtime.container.errors import ContainerClosedError, ServiceStartError, StartFailedError
 from mizzen_runtime.container.graph import Graph, Recipe
 from mizzen_runtime.container.registration import Registration, Scope
 from mizzen_runtime.container.singleton import Singleton
@@ -101,11 +101,22 @@ class Generation:
             return await self.singletons[recipe].get()
         self.acquire()
         try:
-            return await make(recipe, self.provide, self._opened, self._limits)
+            return await self._make(recipe)
         finally:
-            if self._ending is not None:
-                await self._close(self._opened)
             self.release()
+
+    async def _make(self, recipe: Recipe) -> Any:
+        opened: list[Opened] = []  # its own until it is ready: nobody closes what still initializes
+        try:
+            service = await make(recipe, self.provide, opened, self._limits)
+        except BaseException:
+            await self._close(opened)
+            raise
+        if self._ending is not None:
+            await self._close(opened)
+            raise ContainerClosedError(f"the container was closed before {recipe.label} was ready")
+        self._opened += opened
+        return service
 
     def acquire(self) -> None:
         """Note that somebody uses its services from now on."""
@@ -173,12 +184,11 @@ def _shared(graph: Graph, before: Generation) -> dict[Recipe, Singleton]:
 
 
 def _is_same(recipe: Recipe, known: dict[Registration, Recipe], same: dict[Recipe, bool]) -> bool:
-    """Tell whether a service is registered as before, and made of services that are."""
+    """Tell whether a service is registered as before, and made of the same services, of which each is too."""
     if recipe not in same:
         old = known.get(recipe.registration)
         same[recipe] = (
             old is not None
-            and recipe.plan.without == old.plan.without
             and _wiring(recipe) == _wiring(old)
             and all(_is_same(each, known, same) for _, each in recipe.plan.dependencies)
         )

@@ -66,7 +66,7 @@ class RequestScope:
         self._generation = None
         self._leave(self)
         if self._opened:
-            await self._close(generation).done
+            await self._close(self._opened, generation).done
         else:
             generation.release()
 
@@ -190,18 +190,20 @@ class RequestScope:
 
     async def _make(self, recipe: Recipe) -> Any:
         generation = self.generation
+        opened: list[Opened] = []  # its own until it is ready: nobody closes what still initializes
         generation.acquire()
         try:
-            service = await make(recipe, self.provide, self._opened, self._limits)
+            service = await make(recipe, self.provide, opened, self._limits)
         finally:
-            if self._generation is None and self._opened:  # left meanwhile: nobody else closes it any more
-                self._close(generation)
+            if self._generation is None and opened:  # left meanwhile: nobody else closes it any more
+                self._close(opened, generation)
             else:
+                self._opened += opened
                 generation.release()
         if self._generation is None:
             raise ScopeError(f"the request scope was left before {recipe.label} was ready")
         return service
 
-    def _close(self, generation: Generation) -> Closing:
+    def _close(self, opened: list[Opened], generation: Generation) -> Closing:
         limits = self._limits
-        return Closing(self._opened, limits.close_seconds, limits.on_close_failure, finished=generation.release)
+        return Closing(opened, limits.close_seconds, limits.on_close_failure, finished=generation.release)

@@ -89,9 +89,6 @@ class Singleton:
         except BaseException:
             await self._close(opened)
             raise
-        if not self.users:
-            await self._close(opened)
-            return self._over()
         self.number, self.opened, self.service, self.is_ready = next(_numbers), opened, service, True
         return None
 

@@ -205,6 +205,50 @@ async def test_services_come_and_go(shop: Shop) -> None:
         draft.remove("cache")
 
 
+class Optional:
+    def __init__(self, extra: Noted | None = None) -> None:
+        self.extra = extra
+
+
+async def test_a_service_is_built_anew_when_what_it_can_do_without_comes_or_goes(shop: Shop) -> None:
+    draft = shop.container.draft()
+    draft.register_singleton(Optional, Optional)
+    await shop.container.reload(draft)
+    assert (await shop.container.get_service(Optional)).extra is None
+
+    draft = shop.container.draft()
+    draft.register_singleton(Noted, noted(shop.notes, "Extra"), name="extra")
+    await shop.container.reload(draft)
+    extra = (await shop.container.get_service(Optional)).extra
+    assert extra is not None
+    assert extra.work() == "Extra"
+
+    draft = shop.container.draft()
+    draft.remove("extra")
+    await shop.container.reload(draft)
+    assert (await shop.container.get_service(Optional)).extra is None
+
+
+async def test_what_is_being_made_keeps_what_it_is_made_of(shop: Shop) -> None:
+    gate = asyncio.Event()
+    report = noted(shop.notes, "Report", shop.Pool, initialize=gate.wait)
+    draft = shop.container.draft()
+    draft.register_transient(report, report)
+    await shop.container.reload(draft)
+    asking = asyncio.ensure_future(shop.container.get_service(report))
+    await until(lambda: "opening Report" in shop.notes)
+
+    await shop.container.reload(shop.with_pool())
+    for _ in range(20):
+        await asyncio.sleep(0)  # a close that begins too early has this time for it
+    assert await shop.names() == ["Pool2", "Pool2"]
+    assert "closing Pool" not in shop.notes
+    gate.set()
+    await asking
+
+    await until(lambda: "closed Pool" in shop.notes)
+
+
 async def test_a_request_scoped_service_changes_with_the_next_request(shop: Shop) -> None:
     other = type("Session2", (shop.Session,), {"name": "Session2"})
     draft = shop.container.draft()

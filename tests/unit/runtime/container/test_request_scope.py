@@ -85,6 +85,19 @@ async def test_what_needs_no_waiting_is_made_and_closed_alike() -> None:
     assert service.needed.is_closed
 
 
+async def test_what_needs_no_waiting_itself_waits_for_a_singleton_that_is_not_ready(notes: Notes) -> None:
+    class Reader:
+        def __init__(self, pool: Noted) -> None:
+            self.name = pool.work()
+
+    container = DependencyContainer()
+    container.register_singleton(Noted, noted(notes, "Pool"))
+    container.register_scoped(Reader, Reader)
+
+    async with container.request_scope() as scope:
+        assert (await scope.get_service(Reader)).name == "Pool"
+
+
 async def test_each_scope_has_its_own_and_all_share_the_singletons(notes: Notes) -> None:
     pool = noted(notes, "Pool")
     session = noted(notes, "Session", pool)
@@ -304,7 +317,7 @@ async def test_what_is_made_while_the_scope_is_left_is_closed_all_the_same(notes
         await late
     await container.close()
 
-    assert notes.count("opening A") == notes.count("closing A") == 1
+    assert notes == ["opening A", "open A", "closing A", "closed A"]
 
 
 async def test_a_late_one_is_told_that_the_scope_was_left() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import pytest
@@ -66,6 +67,26 @@ async def test_independent_services_open_at_the_same_time(notes: Notes) -> None:
         await container_of(*kinds).start()
 
     assert notes[:3] == ["opening A", "opening B", "opening C"]
+
+
+async def test_what_a_service_needs_opens_at_the_same_time_also_without_a_start(notes: Notes) -> None:
+    together = asyncio.Barrier(2)
+    needs = [noted(notes, name, initialize=together.wait) for name in "AB"]
+    top = noted(notes, "Top", *needs)
+    container = container_of(top, *needs)
+
+    async with asyncio.timeout(LONG):
+        assert (await container.get_service(top)).work() == "Top"
+
+
+async def test_a_singleton_sees_nothing_of_the_request_that_asked_first(notes: Notes) -> None:
+    request: ContextVar[str] = ContextVar("request", default="none")
+    a = noted(notes, "A", initialize=lambda: notes.append(request.get()))
+    request.set("the first")
+
+    await container_of(a).get_service(a)
+
+    assert notes == ["opening A", "none", "open A"]
 
 
 async def test_a_service_does_not_wait_for_those_that_it_does_not_need(notes: Notes) -> None:
@@ -326,6 +347,49 @@ async def test_a_service_that_does_not_end_when_it_is_cancelled_is_left_behind(
     assert [vars(record)["reason"] for record in caplog.records] == ["it did not end 0.01 s after it was cancelled"]
 
 
+@pytest.mark.usefixtures("brief")
+async def test_one_that_was_left_behind_and_comes_back_changes_nothing(notes: Notes) -> None:
+    back, gate = asyncio.Event(), asyncio.Event()
+
+    async def come_back_late() -> None:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            await back.wait()
+
+    container = container_of(
+        noted(notes, "A", close=gate.wait), noted(notes, "B", close=come_back_late), close_seconds=1
+    )
+    await container.start()
+    close = asyncio.ensure_future(container.close())
+    await until(lambda: "closing A" in notes)
+
+    back.set()
+    await until(lambda: "closed B" in notes)
+    assert not close.done()
+    gate.set()
+    await close
+
+
+async def test_a_close_that_was_cancelled_leaves_no_trace_in_the_next(notes: Notes) -> None:
+    counts: list[int] = []
+
+    def look() -> None:
+        task = asyncio.current_task()
+        counts.append(-1 if task is None else task.cancelling())
+
+    container = container_of(
+        noted(notes, "A", close=look),
+        noted(notes, "B", close=forever),
+        noted(notes, "C", close=look),
+        close_seconds=0.01,
+    )
+    await container.start()
+    await container.close()
+
+    assert counts == [0, 0]
+
+
 async def test_a_close_that_is_cancelled_goes_on(notes: Notes) -> None:
     gate = asyncio.Event()
     container = container_of(noted(notes, "A"), noted(notes, "B", close=gate.wait))
@@ -370,6 +434,22 @@ async def test_a_container_that_closes_cancels_what_is_being_built(notes: Notes)
     with pytest.raises(ContainerClosedError, match=r"^A is not to be had any more: the container closes$"):
         await asking
     assert notes == ["opening A", "closing A", "closed A"]
+
+
+async def test_what_becomes_ready_after_the_close_is_closed_all_the_same(notes: Notes) -> None:
+    gate = asyncio.Event()
+    a = noted(notes, "A", initialize=gate.wait)
+    container = DependencyContainer(scope_seconds=0.01)
+    container.register_transient(a, a)
+    asking = asyncio.ensure_future(container.get_service(a))
+    await until(lambda: "opening A" in notes)
+    await container.close()
+    assert notes == ["opening A"]
+    gate.set()
+
+    with pytest.raises(ContainerClosedError, match=r"^the container was closed before A was ready$"):
+        await asking
+    assert notes == ["opening A", "open A", "closing A", "closed A"]
 
 
 async def test_after_the_close_there_is_nothing(notes: Notes) -> None:
@@ -517,6 +597,17 @@ async def test_a_transient_service_is_each_ones_own_and_closes_with_it(notes: No
         *("closing C", "closed C", "closing A", "closed A"),
         *("closing B", "closed B", "closing A", "closed A"),
     ]
+
+
+async def test_a_transient_service_that_fails_is_closed_at_once(notes: Notes) -> None:
+    a = noted(notes, "A", initialize=fail(OSError()))
+    container = DependencyContainer()
+    container.register_transient(a, a)
+
+    with pytest.raises(ServiceStartError):
+        await container.get_service(a)
+
+    assert notes == ["opening A", "closing A", "closed A"]
 
 
 async def test_the_container_itself_gives_nothing_that_lives_for_one_request(notes: Notes) -> None:
