@@ -45,7 +45,7 @@ class Recipe:
         self.scope = registration.scope
         self.plan = Plan()
         self.conforms = False
-        """Whether what it makes was seen to implement the interface."""
+        """Whether what it makes was seen to implement the interface; a class is looked at before it makes anything."""
 
     @property
     def label(self) -> str:
@@ -75,7 +75,6 @@ class Recipe:
         own = [each for _, each in self.plan.dependencies if each.scope is not Scope.SINGLETON]
         return (
             isinstance(implementation, type)
-            and self.conforms
             and not hasattr(implementation, "initialize")
             and not hasattr(implementation, "__getattr__")  # it may have one all the same
             and all(each.is_immediate for each in own)

@@ -98,6 +98,23 @@ async def test_what_needs_no_waiting_itself_waits_for_a_singleton_that_is_not_re
         assert (await scope.get_service(Reader)).name == "Pool"
 
 
+async def test_a_proxy_is_initialized_by_what_it_stands_for(notes: Notes) -> None:
+    class Proxy:
+        def __init__(self) -> None:
+            self._target = noted(notes, "Target")()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._target, name)
+
+    container = DependencyContainer()
+    container.register_scoped(Proxy, Proxy)
+
+    async with container.request_scope() as scope:
+        await scope.get_service(Proxy)
+
+    assert notes == ["opening Target", "open Target", "closing Target", "closed Target"]
+
+
 async def test_each_scope_has_its_own_and_all_share_the_singletons(notes: Notes) -> None:
     pool = noted(notes, "Pool")
     session = noted(notes, "Session", pool)

@@ -317,6 +317,7 @@ def test_an_implementation_that_does_not_conform_is_told() -> None:
     container = DependencyContainer()
     container.register_singleton(Pricing, Ordered, name="ordered")
     container.register_factory(Orders, misnamed, name="priced")
+    container.register_singleton(CacheService, CacheService, name="itself")
 
     assert told(container) == [
         (
@@ -326,6 +327,19 @@ def test_an_implementation_that_does_not_conform_is_told() -> None:
         (
             "AgentServices -> priced (misnamed): Priced has no method 'order', which Orders declares; "
             "add `async def order(self, sku: str) -> str`"
+        ),
+        (
+            "AgentServices -> itself (CacheService): CacheService has no method 'get', which CacheService declares; "
+            "add `async def get(self, key: str) -> Any`"
+        ),
+        (
+            "AgentServices -> itself (CacheService): CacheService has no method 'set', which CacheService declares; "
+            "add `async def set(self, key: str, value: Any, ttl: int = 3600) -> None`"
+        ),
+        (
+            "AgentServices -> itself (CacheService): "
+            "CacheService has no method 'invalidate', which CacheService declares; "
+            "add `async def invalidate(self, pattern: str) -> int`"
         ),
     ]
 
