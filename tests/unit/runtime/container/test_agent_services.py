@@ -59,6 +59,8 @@ async def test_the_view_gives_services_by_interface_name_and_attribute(container
 
         pricing = services.get(Pricing, name="eu")
         assert_type(pricing, Pricing)
+        assert_type(await scope.get_service(Pricing, "eu"), Pricing)
+        assert_type(await container.get_service(Pricing, name="eu"), Pricing)
         assert pricing is services.eu is services["eu"] is await scope.get_service(Pricing, name="eu")
         assert services["crm-us"] is not services.eu
         assert services.session.work() == "Session"

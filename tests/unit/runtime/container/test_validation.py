@@ -184,6 +184,25 @@ def test_a_circle_is_told_once_and_whole() -> None:
     ]
 
 
+def test_a_circle_of_transient_services_below_a_singleton_is_told_too() -> None:
+    class Circular(Priced):
+        def __init__(self, orders: Orders) -> None: ...
+
+    class Shop:
+        def __init__(self, orders: Orders) -> None: ...
+
+    container = DependencyContainer()
+    container.register_transient(Orders, ShopOrders, name="orders")
+    container.register_transient(Pricing, Circular, name="pricing")
+    container.register_singleton(Shop, Shop, name="shop")
+
+    assert told(container) == [
+        "AgentServices -> orders (ShopOrders) -> pricing (Circular) -> orders (ShopOrders): "
+        "these services need each other in a circle; "
+        "let one do without the next, or move what both need into a service of its own"
+    ]
+
+
 def test_a_service_that_needs_itself_is_a_circle() -> None:
     class Selfish(Priced):
         def __init__(self, pricing: Pricing) -> None: ...
