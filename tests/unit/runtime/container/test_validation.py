@@ -197,9 +197,11 @@ def test_a_circle_of_transient_services_below_a_singleton_is_told_too() -> None:
     container.register_singleton(Shop, Shop, name="shop")
 
     assert told(container) == [
-        "AgentServices -> orders (ShopOrders) -> pricing (Circular) -> orders (ShopOrders): "
-        "these services need each other in a circle; "
-        "let one do without the next, or move what both need into a service of its own"
+        (
+            "AgentServices -> orders (ShopOrders) -> pricing (Circular) -> orders (ShopOrders): "
+            "these services need each other in a circle; "
+            "let one do without the next, or move what both need into a service of its own"
+        )
     ]
 
 
