@@ -5,7 +5,7 @@ A swap builds anew what has changed and what depends on that; all else is shared
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from mizzen_runtime.container.building import Limits, make
@@ -22,13 +22,21 @@ log = logging.getLogger("mizzen.services")
 class Generation:
     """All services as one state of the configuration has them."""
 
-    def __init__(self, graph: Graph, limits: Limits, before: "Generation | None" = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        limits: Limits,
+        before: "Generation | None" = None,
+        *,
+        on_end: "Callable[[Generation], None]",
+    ) -> None:
         """Build nothing yet.
 
         Args:
             graph: Which services there are; without problems.
             limits: How long each may take.
             before: The generation whose place this one takes. What is the same in both is shared.
+            on_end: Is called when all that it alone used is closed.
         """
         self.graph = graph
         self.singletons: dict[Recipe, Singleton] = {}
@@ -37,6 +45,7 @@ class Generation:
         self._opened: list[Opened] = []
         """Transient services that were asked for without a request scope; no singleton is made of them."""
         self._limits = limits
+        self._on_end = on_end
         self._users = 0
         self._is_retired = False
         self._ending: asyncio.Task[None] | None = None
@@ -155,6 +164,7 @@ class Generation:
         for singleton in left:
             singleton.users -= 1
         self.ended.set()
+        self._on_end(self)
 
     async def _end_singletons(self, singletons: list[Singleton]) -> None:
         for singleton in singletons:

@@ -1,6 +1,8 @@
 """A reload swaps what has changed and what depends on it, while requests go on."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -99,6 +101,20 @@ async def test_a_request_that_goes_on_sees_what_it_began_with(shop: Shop) -> Non
     await until(lambda: "closed Pool" in shop.notes)
     closed = [note for note in shop.notes if note.startswith("closed")]
     assert closed == ["closed Session", "closed Orders", "closed Pool"]
+
+
+async def test_nothing_remembers_an_old_generation(shop: Shop) -> None:
+    old = weakref.ref(shop.container.services()["pool"])
+    async with shop.container.request_scope() as scope:
+        await scope.get_service(shop.Session)
+        await shop.container.reload(shop.with_pool())
+    await until(lambda: "closed Pool" in shop.notes)
+    for _ in range(20):
+        await asyncio.sleep(0)  # the tasks that closed it end
+    del scope
+    gc.collect()
+
+    assert old() is None
 
 
 async def test_the_last_of_several_requests_ends_the_old_generation(shop: Shop) -> None:
