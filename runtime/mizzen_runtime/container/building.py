@@ -66,7 +66,7 @@ def construct(recipe: Recipe, arguments: dict[str, Any]) -> Any:
     """
     try:
         return recipe.call(**arguments)
-    except Exception as error:
+    except BaseException as error:  # own code may even ask Python to exit
         raise _failure(recipe, "it", error) from error
 
 
@@ -87,6 +87,7 @@ def _look_at(recipe: Recipe, service: Any) -> None:
 async def _in_time(recipe: Recipe, what: str, work: Awaitable[Any], limits: Limits) -> Any:
     """Wait for own code, as long as it may take, and a little for its end if it has to be cancelled."""
     task = asyncio.ensure_future(_guarded(work))
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may be left to look at it
     try:
         done, _ = await asyncio.wait({task}, timeout=limits.initialize_seconds)
         if done:
@@ -102,24 +103,20 @@ async def _in_time(recipe: Recipe, what: str, work: Awaitable[Any], limits: Limi
 
 
 class _ExitedError(Exception):
-    """Own code raised what would end the event loop, or was cancelled by itself; the cause says what."""
+    """Own code raised what would end the event loop, or was cancelled; the cause says what."""
 
 
 async def _guarded(work: Awaitable[Any]) -> Any:
     try:
         return await work
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise _ExitedError from error
-    except (SystemExit, KeyboardInterrupt) as error:
+    except Exception:
+        raise
+    except BaseException as error:
         raise _ExitedError from error
 
 
 async def _end(task: asyncio.Future[Any]) -> None:
     """Cancel a task and wait for it; not for one that goes on all the same."""
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody else looks at it
     task.cancel()
     await asyncio.wait({task}, timeout=GRACE_SECONDS)
 

@@ -65,6 +65,21 @@ class Closing:
         # this is called once the task has run to where it waits for the first time.
         self._timer: asyncio.Handle = loop.call_soon(self._ring)
 
+    async def wait(self) -> None:
+        """Wait until all are closed or left behind, also if whoever waits is cancelled meanwhile.
+
+        Raises:
+            asyncio.CancelledError: It was, in the end.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while not self.done.done():
+            try:
+                await asyncio.wait({self.done})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
     async def _run(self) -> None:
         task = self._task
         while self._opened:
@@ -88,6 +103,8 @@ class Closing:
 
     def _ring(self) -> None:
         """Cancel the one that is being closed if its time is over; leave it behind if that was to no avail."""
+        if self._task.done():  # an event loop that ends cancels all, here what had not even begun
+            self._task = self._loop.create_task(self._run())
         until = self._began + self._seconds + (GRACE_SECONDS if self._is_late else 0)
         if self._current is not None and self._loop.time() >= until:
             if self._is_late:
@@ -112,5 +129,9 @@ class Closing:
         log.warning(
             "a service failed to close", extra={"service": registration.label, "reason": reason}, exc_info=error
         )
-        if self._on_failure is not None:
+        if self._on_failure is None:
+            return
+        try:
             self._on_failure(registration.short)
+        except Exception:
+            log.exception("what counts services that fail to close failed itself")

@@ -45,8 +45,8 @@ Check = Callable[[Mapping[str, Any]], Awaitable[None]]
 class DependencyContainer(Registrations):
     """Services by their interface.
 
-    Register, `validate`, `start`, use, `close`. A service may have `async initialize()`, awaited before anybody gets
-    it, and `async close()`.
+    Register, `validate`, `start`, use, `close`. A service may have `async initialize()`, awaited once before anybody
+    gets it, and `async close()`, awaited once after the last use, also after an `initialize()` that failed.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class DependencyContainer(Registrations):
             await generation.start(may_fail)
         except BaseException:
             if not self._is_started and generation is self._current:
-                self._current = self._living_generation(Generation(generation.graph, self._limits))
+                self._current = self._build(generation.graph)
                 generation.retire()
                 await generation.ended.wait()
             raise
@@ -178,9 +178,9 @@ class DependencyContainer(Registrations):
         """
         async with self._reloading:
             before = self._generation()
-            generation = self._living_generation(Generation(_valid(draft), self._limits, before))
+            generation = self._build(_valid(draft), before)
             try:
-                await generation.start()
+                await generation.start(fresh_only=True)
                 if check is not None:
                     await check(_by_name(generation, fresh_only=True))
                 self._refuse_if_closed()
@@ -208,7 +208,7 @@ class DependencyContainer(Registrations):
         if not ends:
             return
         await asyncio.wait(ends, timeout=self._scope_seconds)
-        for generation in self._living:
+        for generation in tuple(self._living):
             if generation.users:
                 log.warning("services are closed while requests use them", extra={"requests": generation.users})
             generation.end()
@@ -222,11 +222,11 @@ class DependencyContainer(Registrations):
     def _generation(self) -> Generation:
         self._refuse_if_closed()
         if self._current is None:
-            self._current = self._living_generation(Generation(_valid(self), self._limits))
+            self._current = self._build(_valid(self))
         return self._current
 
-    def _living_generation(self, generation: Generation) -> Generation:
-        self._living = [each for each in self._living if not each.ended.is_set()]
+    def _build(self, graph: Graph, before: Generation | None = None) -> Generation:
+        generation = Generation(graph, self._limits, before, on_end=self._living.remove)
         self._living.append(generation)
         return generation
 

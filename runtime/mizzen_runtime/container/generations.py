@@ -5,12 +5,12 @@ A swap builds anew what has changed and what depends on that; all else is shared
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from mizzen_runtime.container.building import Limits, make
 from mizzen_runtime.container.closing import GRACE_SECONDS, Closing, Opened
-from mizzen_runtime.container.errors import ServiceStartError, StartFailedError
+from mizzen_runtime.container.errors import ContainerClosedError, ServiceStartError, StartFailedError
 from mizzen_runtime.container.graph import Graph, Recipe
 from mizzen_runtime.container.registration import Registration, Scope
 from mizzen_runtime.container.singleton import Singleton
@@ -22,13 +22,21 @@ log = logging.getLogger("mizzen.services")
 class Generation:
     """All services as one state of the configuration has them."""
 
-    def __init__(self, graph: Graph, limits: Limits, before: "Generation | None" = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        limits: Limits,
+        before: "Generation | None" = None,
+        *,
+        on_end: "Callable[[Generation], None]",
+    ) -> None:
         """Build nothing yet.
 
         Args:
             graph: Which services there are; without problems.
             limits: How long each may take.
             before: The generation whose place this one takes. What is the same in both is shared.
+            on_end: Is called when all that it alone used is closed.
         """
         self.graph = graph
         self.singletons: dict[Recipe, Singleton] = {}
@@ -37,6 +45,7 @@ class Generation:
         self._opened: list[Opened] = []
         """Transient services that were asked for without a request scope; no singleton is made of them."""
         self._limits = limits
+        self._on_end = on_end
         self._users = 0
         self._is_retired = False
         self._ending: asyncio.Task[None] | None = None
@@ -60,16 +69,18 @@ class Generation:
         self.singletons[recipe] = singleton
         return singleton
 
-    async def start(self, may_fail: Collection[str] = ()) -> None:
-        """Get all services ready that it does not share, at the same time where none needs the other.
+    async def start(self, may_fail: Collection[str] = (), *, fresh_only: bool = False) -> None:
+        """Get all services ready, at the same time where none needs the other.
 
         Args:
+            fresh_only: Only those that it does not share with the one before.
             may_fail: Names of services that need not be ready; whoever asks for one has it tried again.
 
         Raises:
             StartFailedError: With every service that could not be made ready. What is ready stays so.
         """
-        attempts = [(each, each.begin()) for each in self.fresh]
+        singletons = self.fresh if fresh_only else self.singletons.values()
+        attempts = [(each, each.begin()) for each in singletons]
         if not attempts:
             return
         await asyncio.wait([making for _, making in attempts])
@@ -99,11 +110,22 @@ class Generation:
             return await self.singletons[recipe].get()
         self.acquire()
         try:
-            return await make(recipe, self.provide, self._opened, self._limits)
+            return await self._make(recipe)
         finally:
-            if self._ending is not None:
-                await self._close(self._opened)
             self.release()
+
+    async def _make(self, recipe: Recipe) -> Any:
+        opened: list[Opened] = []  # its own until it is ready: nobody closes what still initializes
+        try:
+            service = await make(recipe, self.provide, opened, self._limits)
+        except BaseException:
+            await self._close(opened)
+            raise
+        if self._ending is not None:
+            await self._close(opened)
+            raise ContainerClosedError(f"the container was closed before {recipe.label} was ready")
+        self._opened += opened
+        return service
 
     def acquire(self) -> None:
         """Note that somebody uses its services from now on."""
@@ -132,20 +154,30 @@ class Generation:
             self._ending = asyncio.get_running_loop().create_task(self._end())
 
     async def _end(self) -> None:
-        for singleton in self.singletons.values():
+        await self._close(self._opened)
+        left = list(self.singletons.values())
+        # What others use too is let go last: until then, what is closed here may still need it. If the others have
+        # ended by then, it is closed here as well.
+        while own := [each for each in left if each.users == 1]:
+            left = [each for each in left if each.users > 1]
+            await self._end_singletons(own)
+        for singleton in left:
             singleton.users -= 1
-        unused = [each for each in self.singletons.values() if not each.users]
-        making = [task for each in unused if (task := each.give_up()) is not None]
+        self.ended.set()
+        self._on_end(self)
+
+    async def _end_singletons(self, singletons: list[Singleton]) -> None:
+        for singleton in singletons:
+            singleton.users = 0
+        making = [task for each in singletons if (task := each.give_up()) is not None]
         if making:
             # Each closes what it has opened itself; one that cannot be cancelled does so whenever it comes back.
             await asyncio.wait(making, timeout=self._limits.close_seconds + 2 * GRACE_SECONDS)
-        unused.sort(key=lambda each: each.number)
-        await self._close(self._opened)
-        await self._close([each for singleton in unused for each in singleton.opened])
-        self.ended.set()
+        singletons.sort(key=lambda each: each.number)
+        await self._close([each for singleton in singletons for each in singleton.opened])
 
     async def _close(self, opened: list[Opened]) -> None:
-        await Closing(opened, self._limits.close_seconds, self._limits.on_close_failure).done
+        await Closing(opened, self._limits.close_seconds, self._limits.on_close_failure).wait()
 
 
 def _shared(graph: Graph, before: Generation) -> dict[Recipe, Singleton]:
@@ -162,12 +194,11 @@ def _shared(graph: Graph, before: Generation) -> dict[Recipe, Singleton]:
 
 
 def _is_same(recipe: Recipe, known: dict[Registration, Recipe], same: dict[Recipe, bool]) -> bool:
-    """Tell whether a service is registered as before, and made of services that are."""
+    """Tell whether a service is registered as before, and made of the same services, of which each is too."""
     if recipe not in same:
         old = known.get(recipe.registration)
         same[recipe] = (
             old is not None
-            and recipe.plan.without == old.plan.without
             and _wiring(recipe) == _wiring(old)
             and all(_is_same(each, known, same) for _, each in recipe.plan.dependencies)
         )

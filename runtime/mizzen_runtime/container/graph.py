@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mizzen_runtime.container.errors import AmbiguousServiceError, ServiceLookupError, UnknownServiceError
 from mizzen_runtime.container.needs import Need, needs_of
@@ -44,7 +45,7 @@ class Recipe:
         self.scope = registration.scope
         self.plan = Plan()
         self.conforms = False
-        """Whether what it makes was seen to implement the interface."""
+        """Whether what it makes was seen to implement the interface; a class is looked at before it makes anything."""
 
     @property
     def label(self) -> str:
@@ -74,8 +75,8 @@ class Recipe:
         own = [each for _, each in self.plan.dependencies if each.scope is not Scope.SINGLETON]
         return (
             isinstance(implementation, type)
-            and self.conforms
             and not hasattr(implementation, "initialize")
+            and not hasattr(implementation, "__getattr__")  # it may have one all the same
             and all(each.is_immediate for each in own)
         )
 
@@ -95,7 +96,7 @@ class Graph:
         for recipe in self.recipes:
             self._by_interface.setdefault(recipe.registration.interface, []).append(recipe)
         self._found: dict[tuple[Any, str | None], Recipe] = {}
-        self._plans: dict[Any, Plan] = {}
+        self._plans: WeakKeyDictionary[Any, Plan] = WeakKeyDictionary()
         for recipe in self.recipes:
             recipe.plan = self._plan(
                 recipe.registration.implementation, recipe.registration.args, recipe.registration.kwargs
@@ -220,10 +221,12 @@ def _open_parameter(need: Need) -> Fault:
     if need.by_position_only:
         return Fault(need.parameter, "it is taken by position only", "let it be passed by keyword")
     kind = f"nothing gives it a value of type {need.type_text}" if need.type_text else "it has no type"
+    own_class = isinstance(need.interface, type) and need.interface.__module__ not in {"builtins", "inspect"}
     return Fault(
         need.parameter,
         f"{kind}, and it has no default",
-        "pass it where the service is registered, or give it a default",
+        f"{'add a service of this class, ' if own_class else ''}pass it where the service is registered, "
+        "or give it a default",
     )
 
 

@@ -72,7 +72,7 @@ class Registrations:
         self._registrations: list[Registration] = []
 
     def register_singleton(
-        self, interface: Callable[..., Any], implementation: Any, *args: Any, name: str | None = None, **kwargs: Any
+        self, interface: Callable[..., Any], implementation: Any, /, *args: Any, name: str | None = None, **kwargs: Any
     ) -> None:
         """Add a service that all share.
 
@@ -87,13 +87,13 @@ class Registrations:
         self._add(Registration(interface, implementation, Scope.SINGLETON, name, args, kwargs))
 
     def register_scoped(
-        self, interface: Callable[..., Any], implementation: Any, *args: Any, name: str | None = None, **kwargs: Any
+        self, interface: Callable[..., Any], implementation: Any, /, *args: Any, name: str | None = None, **kwargs: Any
     ) -> None:
         """Add a service of which each request scope has its own; arguments as for `register_singleton`."""
         self._add(Registration(interface, implementation, Scope.REQUEST, name, args, kwargs))
 
     def register_transient(
-        self, interface: Callable[..., Any], implementation: Any, *args: Any, name: str | None = None, **kwargs: Any
+        self, interface: Callable[..., Any], implementation: Any, /, *args: Any, name: str | None = None, **kwargs: Any
     ) -> None:
         """Add a service of which whoever asks has their own; arguments as for `register_singleton`."""
         self._add(Registration(interface, implementation, Scope.TRANSIENT, name, args, kwargs))
@@ -102,6 +102,7 @@ class Registrations:
         self,
         interface: Callable[..., Any],
         factory: Callable[..., Any],
+        /,
         *args: Any,
         name: str | None = None,
         scope: Scope = Scope.SINGLETON,

@@ -25,7 +25,7 @@ class RequestScope:
     leaves it is cancelled; a service that fails in this is logged and counted, and nothing is raised.
     """
 
-    __slots__ = ("_enter", "_generation", "_leave", "_limits", "_made", "_opened", "_waiting", "name")
+    __slots__ = ("_enter", "_generation", "_is_entered", "_leave", "_limits", "_made", "_opened", "_waiting", "name")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class RequestScope:
         self._leave = leave
         self._limits = limits
         self._generation: Generation | None = None
+        self._is_entered = False
         self._made: dict[Recipe, Any] = {}
         self._opened: list[Opened] = []
         self._waiting: dict[Recipe, Waiters] = {}
@@ -49,9 +50,12 @@ class RequestScope:
         Raises:
             ContainerClosedError: The container is closed.
             InvalidContainerError: What is registered does not fit together.
-            ScopeError: Another scope with this name is open.
+            ScopeError: Another scope with this name is open, or this one was entered before.
         """
+        if self._is_entered:
+            raise ScopeError("a request scope is entered once: ask the container for another")
         self._generation = self._enter(self)
+        self._is_entered = True
         return self
 
     async def __aexit__(
@@ -62,7 +66,7 @@ class RequestScope:
         self._generation = None
         self._leave(self)
         if self._opened:
-            await self._close(generation).done
+            await self._close(self._opened, generation).done
         else:
             generation.release()
 
@@ -186,18 +190,20 @@ class RequestScope:
 
     async def _make(self, recipe: Recipe) -> Any:
         generation = self.generation
+        opened: list[Opened] = []  # its own until it is ready: nobody closes what still initializes
         generation.acquire()
         try:
-            service = await make(recipe, self.provide, self._opened, self._limits)
+            service = await make(recipe, self.provide, opened, self._limits)
         finally:
-            if self._generation is None and self._opened:  # left meanwhile: nobody else closes it any more
-                self._close(generation)
+            if self._generation is None and opened:  # left meanwhile: nobody else closes it any more
+                self._close(opened, generation)
             else:
+                self._opened += opened
                 generation.release()
         if self._generation is None:
             raise ScopeError(f"the request scope was left before {recipe.label} was ready")
         return service
 
-    def _close(self, generation: Generation) -> Closing:
+    def _close(self, opened: list[Opened], generation: Generation) -> Closing:
         limits = self._limits
-        return Closing(self._opened, limits.close_seconds, limits.on_close_failure, finished=generation.release)
+        return Closing(opened, limits.close_seconds, limits.on_close_failure, finished=generation.release)

@@ -89,9 +89,6 @@ class Singleton:
         except BaseException:
             await self._close(opened)
             raise
-        if not self.users:
-            await self._close(opened)
-            return self._over()
         self.number, self.opened, self.service, self.is_ready = next(_numbers), opened, service, True
         return None
 
@@ -101,7 +98,7 @@ class Singleton:
         return await make(recipe, lambda needed: self._provide(needed, opened), opened, self._limits)
 
     async def _close(self, opened: list[Opened]) -> None:
-        await Closing(opened, self._limits.close_seconds, self._limits.on_close_failure).done
+        await Closing(opened, self._limits.close_seconds, self._limits.on_close_failure).wait()
 
     def _over(self) -> ContainerClosedError:
         return ContainerClosedError(f"{self.recipe.label} is not to be had any more: the container closes")

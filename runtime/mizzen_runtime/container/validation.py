@@ -101,7 +101,7 @@ def _of_registration(recipe: Recipe) -> tuple[Problem, ...]:
             ),
         )
     made = made_class(registration.implementation)
-    if made is None or is_interface(made):
+    if made is None or (is_interface(made) and made is not registration.implementation):
         return ()  # what it makes is looked at when it is made
     found = conformance_problems(registration.interface, made, field)
     recipe.conforms = not found

@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, MutableMapping
@@ -19,7 +18,10 @@ def evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
     Returns:
         The annotation; as it is, a text or with a text inside, where a name in it is not known at run time.
     """
-    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+
+    def holder() -> None: ...
+
+    holder.__annotations__ = {"it": annotation}
     with contextlib.suppress(Exception):  # own code's text can fail in any way, and then says nothing
         return typing.get_type_hints(holder, globalns=_names_around(function), include_extras=True)["it"]
     return annotation
@@ -33,10 +35,8 @@ def _names_around(function: Callable[..., Any]) -> dict[str, Any]:
     elif not inspect.isroutine(function):
         function = type(function).__call__
     function = inspect.unwrap(getattr(function, "__func__", function))
-    names = getattr(function, "__globals__", None)
-    if names is None:
-        names = vars(sys.modules.get(getattr(function, "__module__", None) or "", types))
-    return dict(names)
+    names: dict[str, Any] = getattr(function, "__globals__", {})
+    return names
 
 
 def annotation_text(annotation: Any) -> str:

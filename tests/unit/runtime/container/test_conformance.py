@@ -1,3 +1,6 @@
+# Only the heads of methods matter here: their bodies are empty, and what they take goes unused.
+# mypy: disable-error-code="empty-body"
+# ruff: noqa: ANN001, ANN003, ANN201, ARG002
 """What implements an interface, and what is said of what does not."""
 
 from abc import ABC, abstractmethod
@@ -47,7 +50,7 @@ class Unannotated:
 
 
 class GivesAwaitable:
-    def find(self, key: str, limit: int = 10, *, exact: bool) -> Awaitable[list[str]]: ...  # type: ignore[empty-body]
+    def find(self, key: str, limit: int = 10, *, exact: bool) -> Awaitable[list[str]]: ...
 
 
 class Static:
@@ -115,7 +118,7 @@ class Missing:
 
 
 class NotAsync:
-    def find(self, key: str, limit: int = 10, *, exact: bool) -> list[str]: ...  # type: ignore[empty-body]
+    def find(self, key: str, limit: int = 10, *, exact: bool) -> list[str]: ...
 
 
 class Generator:
@@ -222,10 +225,14 @@ class Nothing:
 
 def test_arguments_without_number_are_part_of_an_interface() -> None:
     assert told(Everything, Nothing) == [
-        "it: Nothing.all takes no further arguments (*args); "
-        "make it take the place of `def all(self, *args: int, **kwargs: int) -> None`",
-        "it: Nothing.all takes no further keywords (**kwargs); "
-        "make it take the place of `def all(self, *args: int, **kwargs: int) -> None`",
+        (
+            "it: Nothing.all takes no further arguments (*args); "
+            "make it take the place of `def all(self, *args: int, **kwargs: int) -> None`"
+        ),
+        (
+            "it: Nothing.all takes no further keywords (**kwargs); "
+            "make it take the place of `def all(self, *args: int, **kwargs: int) -> None`"
+        ),
     ]
 
 
@@ -251,8 +258,10 @@ class Priced(WithDefault):
 
 def test_a_method_that_a_protocol_only_declares_is_not_inherited() -> None:
     assert told(DatabaseService, Stubbed) == [
-        "it: Stubbed has no method 'get_result', which DatabaseService declares; "
-        "add `async def get_result(self, result_id: str) -> dict[str, Any] | None`"
+        (
+            "it: Stubbed has no method 'get_result', which DatabaseService declares; "
+            "add `async def get_result(self, result_id: str) -> dict[str, Any] | None`"
+        )
     ]
     assert told(WithDefault, Priced) == []
 
@@ -286,8 +295,10 @@ class Circle(Shape):
 def test_an_abstract_class_is_an_interface_too() -> None:
     assert told(Shape, Square) == []
     assert told(Shape, Circle) == [
-        "it: Circle.area needs 'precision', which callers do not pass; "
-        "make it take the place of `def area(self) -> float`",
+        (
+            "it: Circle.area needs 'precision', which callers do not pass; "
+            "make it take the place of `def area(self) -> float`"
+        ),
         "it: Circle has no attribute 'name', which Shape declares; set it in the class or in its __init__",
     ]
 
@@ -321,20 +332,20 @@ class Regional(Protocol):
 class InClass:
     region = "eu"
 
-    def city(self) -> str: ...  # type: ignore[empty-body]
+    def city(self) -> str: ...
 
 
 class Announced:
     region: str
 
-    def city(self) -> str: ...  # type: ignore[empty-body]
+    def city(self) -> str: ...
 
 
 class InInit:
     def __init__(self) -> None:
         self.region = "eu"
 
-    def city(self) -> str: ...  # type: ignore[empty-body]
+    def city(self) -> str: ...
 
 
 class InheritedInit(InInit):
@@ -344,13 +355,13 @@ class InheritedInit(InInit):
 
 class ByProperty:
     @property
-    def region(self) -> str: ...  # type: ignore[empty-body]
+    def region(self) -> str: ...
 
-    def city(self) -> str: ...  # type: ignore[empty-body]
+    def city(self) -> str: ...
 
 
 class Nowhere:
-    def city(self) -> str: ...  # type: ignore[empty-body]
+    def city(self) -> str: ...
 
 
 class NowhereByProtocol(Regional):
@@ -359,12 +370,14 @@ class NowhereByProtocol(Regional):
 
 
 def test_an_attribute_may_be_set_where_a_class_sets_attributes() -> None:
-    for implementation in (InClass, Announced, InInit, InheritedInit, ByProperty):
-        assert told(Regional, implementation) == []
-    for implementation in (Nowhere, NowhereByProtocol):
-        assert told(Regional, implementation) == [
-            f"it: {implementation.__name__} has no attribute 'region', which Regional declares; "
-            "set it in the class or in its __init__"
+    for complete in (InClass, Announced, InInit, InheritedInit, ByProperty):
+        assert told(Regional, complete) == []
+    for incomplete in (Nowhere, NowhereByProtocol):
+        assert told(Regional, incomplete) == [
+            (
+                f"it: {incomplete.__name__} has no attribute 'region', which Regional declares; "
+                "set it in the class or in its __init__"
+            )
         ]
 
 
@@ -378,12 +391,18 @@ class Lived(Exact):
 
 def test_what_any_service_may_have_is_looked_at_too() -> None:
     assert told(Lookup, Lived) == [
-        "it: Lived.initialize needs 'pool', which callers do not pass; "
-        "make it take the place of `async def initialize(self) -> None`",
-        "it: Lived.close is not async, and that of services is async; "
-        "make it take the place of `async def close(self) -> None`",
-        "it: Lived.health_check gives str, where callers expect bool; "
-        "make it take the place of `async def health_check(self) -> bool`",
+        (
+            "it: Lived.initialize needs 'pool', which callers do not pass; "
+            "make it take the place of `async def initialize(self) -> None`"
+        ),
+        (
+            "it: Lived.close is not async, and that of services is async; "
+            "make it take the place of `async def close(self) -> None`"
+        ),
+        (
+            "it: Lived.health_check gives str, where callers expect bool; "
+            "make it take the place of `async def health_check(self) -> bool`"
+        ),
     ]
 
 
@@ -406,25 +425,25 @@ class Typed(Protocol):
 
 
 class Fits:
-    def row(self) -> Row: ...  # type: ignore[empty-body]
-    def mapping(self) -> dict[str, int]: ...  # type: ignore[empty-body]
-    def number(self) -> int: ...  # type: ignore[empty-body]
-    def text(self) -> UserId: ...  # type: ignore[empty-body]
-    def maybe(self) -> Literal["yes"]: ...  # type: ignore[empty-body]
-    def side(self) -> Literal["left"]: ...  # type: ignore[empty-body]
-    def unknown(self) -> int: ...  # type: ignore[empty-body]
+    def row(self) -> Row: ...
+    def mapping(self) -> dict[str, int]: ...
+    def number(self) -> int: ...
+    def text(self) -> UserId: ...
+    def maybe(self) -> Literal["yes"]: ...
+    def side(self) -> Literal["left"]: ...
+    def unknown(self) -> int: ...
     async def items(self) -> AsyncIterator[str]:
         yield ""
 
 
 class FitsNot:
-    def row(self) -> list[Any]: ...  # type: ignore[empty-body]
-    def mapping(self) -> dict[str, str]: ...  # type: ignore[empty-body]
-    def number(self) -> str: ...  # type: ignore[empty-body]
-    def text(self) -> int: ...  # type: ignore[empty-body]
+    def row(self) -> list[Any]: ...
+    def mapping(self) -> dict[str, str]: ...
+    def number(self) -> str: ...
+    def text(self) -> int: ...
     def maybe(self) -> str | int | None: ...
-    def side(self) -> Literal["left", "middle"]: ...  # type: ignore[empty-body]
-    def unknown(self) -> int: ...  # type: ignore[empty-body]
+    def side(self) -> Literal["left", "middle"]: ...
+    def unknown(self) -> int: ...
     async def items(self) -> list[str]: ...
 
 

@@ -1,3 +1,6 @@
+# Only the heads of methods matter here: their bodies are empty, and what they take goes unused.
+# mypy: disable-error-code="empty-body"
+# ruff: noqa: ANN001, ANN201, ARG002, PLR0917
 """What is wrong with registered services is told at once, with the path that led there, without building anything."""
 
 import re
@@ -32,19 +35,19 @@ class Fake:
 
 
 class Database(Fake):
-    async def save_result(self, result_data: dict[str, Any]) -> str: ...  # type: ignore[empty-body]
+    async def save_result(self, result_data: dict[str, Any]) -> str: ...
     async def get_result(self, result_id: str) -> dict[str, Any] | None: ...
-    async def health_check(self) -> bool: ...  # type: ignore[empty-body]
+    async def health_check(self) -> bool: ...
 
 
 class Cache(Fake):
     async def get(self, key: str) -> Any: ...
     async def set(self, key: str, value: Any, ttl: int = 3600) -> None: ...
-    async def invalidate(self, pattern: str) -> int: ...  # type: ignore[empty-body]
+    async def invalidate(self, pattern: str) -> int: ...
 
 
 class Priced:
-    async def price(self, sku: str) -> float: ...  # type: ignore[empty-body]
+    async def price(self, sku: str) -> float: ...
 
 
 class HttpPricing(Priced):
@@ -53,7 +56,7 @@ class HttpPricing(Priced):
 
 
 class Ordered:
-    async def order(self, sku: str) -> str: ...  # type: ignore[empty-body]
+    async def order(self, sku: str) -> str: ...
 
 
 class ShopOrders(Ordered):
@@ -79,8 +82,10 @@ def test_a_service_that_nothing_implements_is_told_with_the_path() -> None:
     container.register_singleton(Pricing, HttpPricing, name="pricing")
 
     assert told(container) == [
-        "AgentServices -> pricing (HttpPricing) -> database: no service implements DatabaseService; "
-        "add a service with this interface"
+        (
+            "AgentServices -> pricing (HttpPricing) -> database: no service implements DatabaseService; "
+            "add a service with this interface"
+        )
     ]
 
 
@@ -101,10 +106,14 @@ def test_what_was_probably_meant_is_told() -> None:
     container.register_singleton(Pricing, Elsewhere, name="elsewhere")
 
     assert told(container) == [
-        "AgentServices -> near (Near) -> database: no service implements DatabaseServices; "
-        "did you mean DatabaseService?",
-        "AgentServices -> elsewhere (Elsewhere) -> database: no service implements DatabaseService; "
-        "the DatabaseService that is implemented is that of mizzen_runtime.services: import it from there",
+        (
+            "AgentServices -> near (Near) -> database: no service implements DatabaseServices; "
+            "did you mean DatabaseService?"
+        ),
+        (
+            "AgentServices -> elsewhere (Elsewhere) -> database: no service implements DatabaseService; "
+            "the DatabaseService that is implemented is that of mizzen_runtime.services: import it from there"
+        ),
     ]
 
 
@@ -127,12 +136,19 @@ def test_two_services_of_one_interface_are_told_apart_by_name() -> None:
     container.register_singleton(Pricing, ByUnknownName, name="by-unknown-name")
 
     assert told(container) == [
-        "AgentServices -> pricing (HttpPricing) -> database: 2 services implement DatabaseService: 'main', 'reports'; "
-        "pick one by its name, such as 'main': Annotated[DatabaseService, Named(\"…\")]",
-        "AgentServices -> by-wrong-name (ByWrongName) -> database: "
-        "no service that implements DatabaseService is called 'report'; did you mean 'reports'?",
-        "AgentServices -> by-unknown-name (ByUnknownName) -> database: "
-        "no service that implements DatabaseService is called 'xyz'; there are 'main', 'reports'",
+        (
+            "AgentServices -> pricing (HttpPricing) -> database: "
+            "2 services implement DatabaseService: 'main', 'reports'; "
+            "pick one by its name, such as 'main': Annotated[DatabaseService, Named(\"…\")]"
+        ),
+        (
+            "AgentServices -> by-wrong-name (ByWrongName) -> database: "
+            "no service that implements DatabaseService is called 'report'; did you mean 'reports'?"
+        ),
+        (
+            "AgentServices -> by-unknown-name (ByUnknownName) -> database: "
+            "no service that implements DatabaseService is called 'xyz'; there are 'main', 'reports'"
+        ),
     ]
 
 
@@ -143,8 +159,10 @@ def test_names_are_needed_and_not_given_twice() -> None:
     container.register_singleton(CacheService, Cache, name="store")
 
     assert told(container) == [
-        "AgentServices -> store: 2 services have this name: Database as DatabaseService, Cache as CacheService; "
-        "give each a name of its own",
+        (
+            "AgentServices -> store: 2 services have this name: Database as DatabaseService, Cache as CacheService; "
+            "give each a name of its own"
+        ),
         "AgentServices -> Database: it has no name, and 2 services implement DatabaseService; register it with name=",
     ]
 
@@ -158,9 +176,32 @@ def test_a_circle_is_told_once_and_whole() -> None:
     container.register_singleton(Pricing, Circular, name="pricing")
 
     assert told(container) == [
-        "AgentServices -> orders (ShopOrders) -> pricing (Circular) -> orders (ShopOrders): "
-        "these services need each other in a circle; "
-        "let one do without the next, or move what both need into a service of its own"
+        (
+            "AgentServices -> orders (ShopOrders) -> pricing (Circular) -> orders (ShopOrders): "
+            "these services need each other in a circle; "
+            "let one do without the next, or move what both need into a service of its own"
+        )
+    ]
+
+
+def test_a_circle_of_transient_services_below_a_singleton_is_told_too() -> None:
+    class Circular(Priced):
+        def __init__(self, orders: Orders) -> None: ...
+
+    class Shop:
+        def __init__(self, orders: Orders) -> None: ...
+
+    container = DependencyContainer()
+    container.register_transient(Orders, ShopOrders, name="orders")
+    container.register_transient(Pricing, Circular, name="pricing")
+    container.register_singleton(Shop, Shop, name="shop")
+
+    assert told(container) == [
+        (
+            "AgentServices -> orders (ShopOrders) -> pricing (Circular) -> orders (ShopOrders): "
+            "these services need each other in a circle; "
+            "let one do without the next, or move what both need into a service of its own"
+        )
     ]
 
 
@@ -172,8 +213,10 @@ def test_a_service_that_needs_itself_is_a_circle() -> None:
     container.register_transient(Pricing, Selfish)
 
     assert told(container) == [
-        "AgentServices -> Selfish -> Selfish: these services need each other in a circle; "
-        "let one do without the next, or move what both need into a service of its own"
+        (
+            "AgentServices -> Selfish -> Selfish: these services need each other in a circle; "
+            "let one do without the next, or move what both need into a service of its own"
+        )
     ]
 
 
@@ -184,9 +227,11 @@ def test_a_singleton_cannot_keep_what_lives_for_one_request() -> None:
     container.register_singleton(Orders, ShopOrders, name="orders")
 
     assert told(container) == [
-        "AgentServices -> pricing (HttpPricing) -> session (Database): "
-        "a singleton cannot keep 'session', which lives for one request; "
-        "make 'pricing' request-scoped, or 'session' a singleton"
+        (
+            "AgentServices -> pricing (HttpPricing) -> session (Database): "
+            "a singleton cannot keep 'session', which lives for one request; "
+            "make 'pricing' request-scoped, or 'session' a singleton"
+        )
     ]
 
 
@@ -197,9 +242,11 @@ def test_nor_can_it_by_way_of_a_transient_service() -> None:
     container.register_singleton(Orders, ShopOrders, name="orders")
 
     assert told(container) == [
-        "AgentServices -> orders (ShopOrders) -> pricing (HttpPricing) -> session (Database): "
-        "a singleton cannot keep 'session', which lives for one request; "
-        "make 'orders' request-scoped, or 'session' a singleton"
+        (
+            "AgentServices -> orders (ShopOrders) -> pricing (HttpPricing) -> session (Database): "
+            "a singleton cannot keep 'session', which lives for one request; "
+            "make 'orders' request-scoped, or 'session' a singleton"
+        )
     ]
 
 
@@ -212,7 +259,8 @@ def test_an_argument_that_nothing_gives_is_told_with_its_type() -> None:
 
     remedy = "pass it where the service is registered, or give it a default"
     assert told(container) == [
-        f"AgentServices -> pricing (Strict) -> url: nothing gives it a value of type str, and it has no default; {remedy}",
+        "AgentServices -> pricing (Strict) -> url: nothing gives it a value of type str, and it has no default; "
+        + remedy,
         "AgentServices -> pricing (Strict) -> timeout: nothing gives it a value of type float, and it has no default; "
         + remedy,
         f"AgentServices -> pricing (Strict) -> note: it has no type, and it has no default; {remedy}",
@@ -228,10 +276,14 @@ def test_arguments_that_do_not_fit_are_told() -> None:
     container.register_singleton(Pricing, One, "http://a", uri="http://b", name="other")
 
     assert told(container) == [
-        "AgentServices -> two (One): its arguments do not fit: too many positional arguments; "
-        "correct what is registered for it",
-        "AgentServices -> other (One): its arguments do not fit: got an unexpected keyword argument 'uri'; "
-        "correct what is registered for it",
+        (
+            "AgentServices -> two (One): its arguments do not fit: too many positional arguments; "
+            "correct what is registered for it"
+        ),
+        (
+            "AgentServices -> other (One): its arguments do not fit: got an unexpected keyword argument 'uri'; "
+            "correct what is registered for it"
+        ),
     ]
 
 
@@ -273,41 +325,61 @@ def test_a_type_that_is_not_imported_at_run_time_is_told() -> None:
     container.register_singleton(Pricing, acme.Lazy, name="pricing")
 
     assert told(container) == [
-        "AgentServices -> pricing (Lazy) -> cache: its type 'CacheService' is not known at run time; "
-        "import it outside of `if TYPE_CHECKING`, or pass the argument where the service is registered"
+        (
+            "AgentServices -> pricing (Lazy) -> cache: its type 'CacheService' is not known at run time; "
+            "import it outside of `if TYPE_CHECKING`, or pass the argument where the service is registered"
+        )
     ]
 
 
 def test_an_implementation_that_does_not_conform_is_told() -> None:
-    def misnamed() -> Priced: ...  # type: ignore[empty-body]
+    def misnamed() -> Priced: ...
 
     container = DependencyContainer()
     container.register_singleton(Pricing, Ordered, name="ordered")
     container.register_factory(Orders, misnamed, name="priced")
+    container.register_singleton(CacheService, CacheService, name="itself")
 
     assert told(container) == [
-        "AgentServices -> ordered (Ordered): Ordered has no method 'price', which Pricing declares; "
-        "add `async def price(self, sku: str) -> float`",
-        "AgentServices -> priced (misnamed): Priced has no method 'order', which Orders declares; "
-        "add `async def order(self, sku: str) -> str`",
+        (
+            "AgentServices -> ordered (Ordered): Ordered has no method 'price', which Pricing declares; "
+            "add `async def price(self, sku: str) -> float`"
+        ),
+        (
+            "AgentServices -> priced (misnamed): Priced has no method 'order', which Orders declares; "
+            "add `async def order(self, sku: str) -> str`"
+        ),
+        (
+            "AgentServices -> itself (CacheService): CacheService has no method 'get', which CacheService declares; "
+            "add `async def get(self, key: str) -> Any`"
+        ),
+        (
+            "AgentServices -> itself (CacheService): CacheService has no method 'set', which CacheService declares; "
+            "add `async def set(self, key: str, value: Any, ttl: int = 3600) -> None`"
+        ),
+        (
+            "AgentServices -> itself (CacheService): "
+            "CacheService has no method 'invalidate', which CacheService declares; "
+            "add `async def invalidate(self, pattern: str) -> int`"
+        ),
     ]
 
 
-def plain() -> Ordered: ...  # type: ignore[empty-body]
-async def later() -> Ordered: ...  # type: ignore[empty-body]
-def awaitable() -> Awaitable[Ordered]: ...  # type: ignore[empty-body]
+def plain() -> Ordered: ...
+async def later() -> Ordered: ...
+def awaitable() -> Awaitable[Ordered]: ...
 def optional() -> Ordered | None: ...
 def anything() -> Any: ...
 def untyped(): ...  # type: ignore[no-untyped-def]
-def never() -> NoReturn: ...  # type: ignore[misc]
-def interface() -> Pricing: ...  # type: ignore[empty-body]
+def never() -> NoReturn: ...
+def interface() -> Pricing: ...
 async def iterated() -> AsyncIterator[Priced]:
     yield Priced()
 
 
 class Made:
     @classmethod
-    def make(cls) -> Self: ...  # type: ignore[empty-body]
+    def make(cls) -> Self: ...
 
 
 @pytest.mark.parametrize(
@@ -340,10 +412,14 @@ def test_what_is_no_class_and_what_makes_nothing_is_told() -> None:
     container.register_singleton(Pricing, "acme.pricing:HttpPricing", name="path")
 
     assert told(container) == [
-        "AgentServices -> text (Database): the interface 'DatabaseService' is no class; "
-        "name a Protocol or another class",
-        "AgentServices -> path (str): an object of type str makes no service; "
-        "register a class or a function; for an object that is there, a function that gives it",
+        (
+            "AgentServices -> text (Database): the interface 'DatabaseService' is no class; "
+            "name a Protocol or another class"
+        ),
+        (
+            "AgentServices -> path (str): an object of type str makes no service; "
+            "register a class or a function; for an object that is there, a function that gives it"
+        ),
     ]
 
 
@@ -352,7 +428,7 @@ def test_what_can_do_without_a_service_has_none() -> None:
         def __init__(
             self,
             cache: CacheService | None,
-            other: Optional[Annotated[CacheService, Named("other")]],  # noqa: UP045
+            other: Optional[Annotated[CacheService, Named("other")]],  # noqa: UP045 - as it is written too
             third: Annotated[CacheService | None, Named("third")],
             database: DatabaseService | None = None,
             orders: Orders = ShopOrders,  # type: ignore[assignment]
@@ -376,7 +452,7 @@ class TriageDeps:
     notes: list[str] = field(default_factory=list)
 
 
-async def find_customer(context: object, number: int, cache: CacheService, limit: int | None) -> str: ...  # type: ignore[empty-body]
+async def find_customer(context: object, number: int, cache: CacheService, limit: int | None) -> str: ...
 
 
 def test_who_is_given_services_is_looked_at_too() -> None:
@@ -386,8 +462,10 @@ def test_who_is_given_services_is_looked_at_too() -> None:
 
     assert told(container, TriageDeps, find_customer) == [
         "TriageDeps -> cache: no service implements CacheService; add a service with this interface",
-        "TriageDeps -> tenant: nothing gives it a value of type str, and it has no default; "
-        "pass it where the service is registered, or give it a default",
+        (
+            "TriageDeps -> tenant: nothing gives it a value of type str, and it has no default; "
+            "pass it where the service is registered, or give it a default"
+        ),
         "find_customer -> cache: no service implements CacheService; add a service with this interface",
     ]
 
