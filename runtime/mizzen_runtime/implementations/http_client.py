@@ -147,7 +147,8 @@ class HttpClient:
 
 
 def _core_url(url: Url) -> httpcore2.URL:
-    return httpcore2.URL(scheme=url.scheme.encode(), host=url.host.encode(), port=url.port, target=url.target.encode())
+    port = None if url.has_default_port else url.port
+    return httpcore2.URL(scheme=url.scheme.encode(), host=url.host.encode(), port=port, target=url.target.encode())
 
 
 def _too_large(max_bytes: int) -> ResponseTooLargeError:
