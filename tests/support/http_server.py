@@ -127,6 +127,10 @@ async def http_server(handler: Handler, *hosts: str, tls: ssl.SSLContext | None 
     """Run a server, on 127.0.0.1 unless other addresses are given; it ends with no connection open."""
     server = HttpServer(handler)
     await server.listen(hosts or ("127.0.0.1",), tls)
-    yield server
+    try:
+        yield server
+    except BaseException:
+        await server.end()
+        raise
     await server.close()
     await server.wait_for_connections(0)

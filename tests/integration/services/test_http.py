@@ -46,8 +46,10 @@ async def api_with(handler: Handler, **settings: Any) -> AsyncIterator[tuple[Htt
         given = {"base_url": f"http://127.0.0.1:{server.port}/v1/", "path": "/search", **settings}
         api = HttpExternalAPIService.from_settings(HttpSettings.model_validate(given))
         await api.initialize()
-        yield api, server
-        await api.close()
+        try:
+            yield api, server
+        finally:
+            await api.close()
 
 
 def replies(*first: Reply) -> Handler:

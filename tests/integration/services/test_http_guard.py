@@ -55,8 +55,10 @@ async def fetcher_with(
         resolver=names,
         **settings,
     )
-    yield fetcher
-    await fetcher.close()
+    try:
+        yield fetcher
+    finally:
+        await fetcher.close()
 
 
 async def test_what_a_public_url_leads_to_is_fetched() -> None:

@@ -8,9 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mizzen_runtime.implementations.entries import ForeignValueError, ValueTooLargeError
+from mizzen_runtime.implementations.glob import InvalidPatternError
+from mizzen_runtime.implementations.memory import MemoryCacheService
 from mizzen_runtime.implementations.redis import RedisCacheService
 from mizzen_runtime.implementations.redis_faults import CacheFullError, CacheRefusedError
 from mizzen_runtime.implementations.redis_settings import RedisSettings
@@ -29,8 +34,10 @@ async def cache_at(server: RedisServer, **settings: Any) -> AsyncIterator[RedisC
     """An initialised cache, which leaves no connection behind."""
     cache = RedisCacheService("127.0.0.1", server.port, **settings)
     await cache.initialize()
-    yield cache
-    await cache.close()
+    try:
+        yield cache
+    finally:
+        await cache.close()
     server.wait_for_clients(0)
 
 
@@ -55,6 +62,29 @@ async def test_nothing_outside_the_prefix_is_read_written_or_removed(redis_serve
         assert await cache.invalidate("*") == 1
 
     assert sorted(line for line in redis_server.lines("KEYS", "*") if line[0] not in "*$") == sorted(others)
+
+
+@given(
+    st.lists(st.text("ab[]^-*?\\é", min_size=1, max_size=5), min_size=1, max_size=8, unique=True),
+    st.text("ab[]^-*?\\é", max_size=6),
+)
+@hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+async def test_a_pattern_is_about_the_same_keys_as_in_memory(
+    redis_server: RedisServer, keys: list[str], pattern: str
+) -> None:
+    memory = MemoryCacheService()
+    async with cache_at(redis_server) as cache:
+        outcomes = []
+        for each in (memory, cache):
+            for key in keys:
+                await each.set(key, 1)
+            try:
+                count = await each.invalidate(pattern)
+            except InvalidPatternError:
+                count = -1
+            outcomes.append((count, [key for key in keys if await each.get(key)]))
+            await each.invalidate("*")
+        assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.parametrize("prefix", ["[a]", "?", "\\", "grün:", "a\\*"])
