@@ -46,7 +46,7 @@ _TOLD: tuple[tuple[type[RedisError], Callable[[str], ServiceError], str], ...] =
     (
         RedisTimeoutError,
         ServiceUnavailableError,
-        "cannot be reached: connecting took longer than connect_timeout; if TLS is asked for, does it speak TLS?",
+        "cannot be reached: connecting took longer than connect_timeout_seconds; with TLS, does it speak TLS?",
     ),
 )
 """By kind of error, the first that fits: our error, and what it says after the server's name."""

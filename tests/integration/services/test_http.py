@@ -178,7 +178,7 @@ async def test_the_time_that_the_api_asks_for_is_waited(when: Callable[[], str])
 
 @pytest.mark.parametrize("text", ["60", "9" * 400, "Fri, 31 Dec 2999 23:59:59 GMT"])
 async def test_a_wait_beyond_the_deadline_is_not_begun(text: str) -> None:
-    async with api_with(always(Reply(503, headers={"Retry-After": text})), timeout=20) as (api, server):
+    async with api_with(always(Reply(503, headers={"Retry-After": text})), call_timeout_seconds=20) as (api, server):
         start = time.monotonic()
         with pytest.raises(ComeBackLaterError) as refused:
             await api.fetch_data("x")
@@ -201,10 +201,10 @@ async def test_a_call_ends_at_its_deadline() -> None:
         await release.wait()
         return Reply()
 
-    async with api_with(wait, timeout=0.3, pool_size=2) as (api, _):
+    async with api_with(wait, call_timeout_seconds=0.3, pool_size=2) as (api, _):
         start = time.monotonic()
         calls = await asyncio.gather(*(api.fetch_data("x") for _ in range(20)), return_exceptions=True)
-        assert {str(call) for call in calls} == {"127.0.0.1 did not answer within timeout, 0.3 s"}
+        assert {str(call) for call in calls} == {"127.0.0.1 did not answer within 0.3 s (call_timeout_seconds)"}
         assert all(isinstance(call, ServiceUnavailableError) for call in calls)
         assert not await api.health_check()
         assert time.monotonic() - start < 5

@@ -301,12 +301,12 @@ def calls_of(cache: RedisCacheService) -> dict[str, Callable[[], Any]]:
 
 
 async def test_while_the_server_is_frozen_every_call_ends_at_its_deadline(own_redis: RedisServer) -> None:
-    async with cache_at(own_redis, timeout=0.5, pool_size=2) as cache:
+    async with cache_at(own_redis, call_timeout_seconds=0.5, pool_size=2) as cache:
         await cache.set("key", "value")
         own_redis.freeze()
         for call in calls_of(cache).values():
             start = time.monotonic()
-            with pytest.raises(ServiceUnavailableError, match=r"did not answer within timeout, 0.5 s"):
+            with pytest.raises(ServiceUnavailableError, match=r"did not answer within 0\.5 s \(call_timeout_seconds\)"):
                 await call()
             assert 0.4 < time.monotonic() - start < 0.5 + SLACK
         start = time.monotonic()
@@ -321,7 +321,7 @@ async def test_while_the_server_is_frozen_every_call_ends_at_its_deadline(own_re
 
 
 async def test_a_frozen_server_does_not_keep_a_cache_from_closing(own_redis: RedisServer) -> None:
-    async with cache_at(own_redis, timeout=0.5) as cache:
+    async with cache_at(own_redis, call_timeout_seconds=0.5) as cache:
         own_redis.freeze()
         running = asyncio.create_task(cache.get("key"))
         await asyncio.sleep(0)
@@ -335,9 +335,9 @@ async def test_a_frozen_server_does_not_keep_a_cache_from_closing(own_redis: Red
 
 async def test_invalidate_ends_at_its_own_deadline(own_redis: RedisServer) -> None:
     own_redis.lines("EVAL", "for i = 1, 20000 do redis.call('SET', 'mizzen:' .. i, '1') end", "0")
-    async with cache_at(own_redis, invalidate_timeout=0.05, scan_batch=10) as cache:
+    async with cache_at(own_redis, invalidate_timeout_seconds=0.05, scan_batch=10) as cache:
         with pytest.raises(
-            ServiceUnavailableError, match=r"took longer than invalidate_timeout, 0.05 s; some are gone"
+            ServiceUnavailableError, match=r"longer than 0\.05 s \(invalidate_timeout_seconds\); some are gone"
         ):
             await cache.invalidate("*")
 
@@ -484,7 +484,7 @@ async def test_a_server_that_is_not_trusted_is_told(
 async def test_tls_with_a_server_that_does_not_speak_it_is_told(redis_server: RedisServer) -> None:
     cache = RedisCacheService("localhost", redis_server.port, tls=True)
 
-    with pytest.raises(ServiceUnavailableError, match="longer than connect_timeout; if TLS is asked for, does it"):
+    with pytest.raises(ServiceUnavailableError, match="longer than connect_timeout_seconds; with TLS, does it"):
         await cache.initialize()
     await cache.close()
 

@@ -13,14 +13,14 @@ def test_settings_come_as_text() -> None:
     settings = HttpSettings.model_validate(
         {
             "base_url": "http://crm.sales:8080/v1",
-            "timeout": "2.5",
+            "call_timeout_seconds": "2.5",
             "retries": "0",
             "allowed_hosts": "a.example, *.b.example\nMÜLLER.example",
             "allowed_networks": "10.0.0.0/8\nfd00::/8",
         }
     )
 
-    assert (settings.timeout, settings.retries) == (2.5, 0)
+    assert (settings.call_timeout_seconds, settings.retries) == (2.5, 0)
     assert settings.allowed_hosts == ("a.example", "*.b.example", "xn--mller-kva.example")
     assert [str(network) for network in settings.allowed_networks] == ["10.0.0.0/8", "fd00::/8"]
 
@@ -77,6 +77,10 @@ PATH = "must be a path without query, fragment, backslash or blank; correct the 
         (
             {**BASE, "bearer_token": "s3cret", "username": "u", "password": "s3cret"},
             [": bearer_token and username each say how to authenticate; keep one of them; correct the value"],
+        ),
+        (
+            {**BASE, "header_name": "Host", "header_value": "s3cret"},
+            ["header_name: is a header that HTTP itself needs; name the one of the API's key; correct the value"],
         ),
         ({**BASE, "proxy": "s3cret"}, [PROXY]),
         ({**BASE, "proxy": "socks5://u:s3cret@p:1"}, [PROXY]),
