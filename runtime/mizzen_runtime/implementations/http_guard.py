@@ -198,9 +198,10 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
 class GuardedFetcher:
     """Fetches what URLs of unknown origin lead to, if they may be fetched.
 
-    fetcher = GuardedFetcher(allowed_hosts=["*.example.com"])
-    answer = await fetcher.fetch(url)
-    await fetcher.close()
+    Example:
+        fetcher = GuardedFetcher(allowed_hosts=["*.example.com"])
+        answer = await fetcher.fetch(url)
+        await fetcher.close()
     """
 
     def __init__(

@@ -203,11 +203,11 @@ class RedisCacheService:
         """Send a command within the deadline, once more after each of the pauses if the connection breaks."""
         if self._is_closed:
             raise ServiceError("the cache is closed")
-        if self._redis is None:
+        if (redis := self._redis) is None:
             raise ServiceError("the cache is not initialised; await initialize() first")
         try:
             async with asyncio.timeout(self._timeout), self._permits:
-                return await _send(self._redis, words, pauses)
+                return await _send(redis, words, pauses)
         except TimeoutError:
             raise ServiceUnavailableError(
                 f"Redis at {self._address} did not answer within {self._timeout:g} s (call_timeout_seconds)"

@@ -256,17 +256,17 @@ async def test_a_cache_must_be_initialised_and_is_closed_once_and_for_all(redis_
         await cache.get("key")
 
 
-async def test_closing_waits_for_calls_that_run(redis_server: RedisServer) -> None:
-    cache = RedisCacheService("127.0.0.1", redis_server.port)
+@pytest.mark.parametrize("pool_size", [1, 10])
+async def test_closing_waits_for_calls_that_run_or_wait(redis_server: RedisServer, pool_size: int) -> None:
+    cache = RedisCacheService("127.0.0.1", redis_server.port, pool_size=pool_size, call_timeout_seconds=20)
     await cache.initialize()
     redis_server.lines("CLIENT", "PAUSE", "300", "WRITE")
-    running = asyncio.create_task(cache.set("key", "value"))
-    await asyncio.sleep(0)  # so that it has begun
+    calls = [asyncio.create_task(cache.set(f"key:{index}", index)) for index in range(5)]
+    await asyncio.sleep(0)  # so that they have begun
 
     await cache.close()
 
-    assert running.done()
-    assert running.exception() is None
+    assert all(call.done() and call.exception() is None for call in calls)
     redis_server.wait_for_clients(0)
 
 
