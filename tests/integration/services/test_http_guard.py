@@ -1,6 +1,7 @@
 """Fetching what a URL of unknown origin leads to. Names are looked up by the tests: see `Names`."""
 
 import asyncio
+import contextlib
 import gzip
 import ipaddress
 import socket
@@ -8,7 +9,7 @@ import ssl
 import subprocess
 import time
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import cycle
 from pathlib import Path
@@ -164,6 +165,53 @@ async def test_the_connection_goes_to_the_address_and_tls_and_host_keep_the_name
 
         assert named == ["a.example", "b.example"]
         assert server.asked[0].headers["host"] == f"a.example:{server.port}"
+
+
+async def test_a_redirect_from_https_to_http_is_refused(certificate: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    trusted = ssl.create_default_context(cafile=certificate)
+    reply = Reply(301, headers={"Location": "http://a.example/"})
+    async with (
+        http_server(always(reply), tls=context) as server,
+        fetcher_with(Names(a_example=[PUBLIC]), trusted=trusted) as fetcher,
+    ):
+        with pytest.raises(SourceRefusedError, match="it leads from https to http"):
+            await fetcher.fetch(f"https://a.example:{server.port}/")
+
+
+async def test_a_server_that_does_not_speak_tls_is_told() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 X\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, PUBLIC)
+    async with server, fetcher_with(Names(a_example=[PUBLIC])) as fetcher:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ServiceUnavailableError, match="TLS cannot be agreed on; is it a port for TLS"):
+            await fetcher.fetch(f"https://a.example:{port}/")
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port of 127.0.0.1 that takes no connection and refuses none: its queue is full."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server((PUBLIC, 0), backlog=0))
+        for _ in range(3):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+async def test_connecting_ends_in_time(black_hole: int) -> None:
+    names = Names(a_example=[PUBLIC])
+    async with fetcher_with(names, connect_timeout_seconds=0.3, call_timeout_seconds=60) as fetcher:
+        start = time.monotonic()
+        with pytest.raises(ServiceUnavailableError, match=r"cannot be reached within connect_timeout_seconds"):
+            await fetcher.fetch(f"http://a.example:{black_hole}/")
+        assert time.monotonic() - start < 10
 
 
 async def test_a_second_address_is_tried_when_the_first_does_not_answer() -> None:

@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mizzen_runtime.implementations.entries import ForeignValueError, ValueTooLargeError
 from mizzen_runtime.implementations.glob import InvalidPatternError
@@ -22,6 +23,7 @@ from mizzen_runtime.implementations.redis_settings import RedisSettings
 from mizzen_runtime.services import ServiceError, ServiceUnavailableError
 from tests.conftest import FULL_SIZE
 from tests.support.redis import RedisServer, free_port
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.anyio
 
@@ -181,6 +183,46 @@ async def test_a_replica_is_refused_for_writing(own_redis: RedisServer) -> None:
             await cache.set("key", "value")
         with pytest.raises(ServiceError, match="is a replica"):
             await cache.invalidate("*")
+
+
+async def test_a_replica_that_has_lost_its_primary_may_come_back(own_redis: RedisServer) -> None:
+    async with cache_at(own_redis) as cache:
+        own_redis.lines("CONFIG", "SET", "replica-serve-stale-data", "no")
+        own_redis.lines("REPLICAOF", "127.0.0.1", free_port())
+
+        with pytest.raises(ServiceUnavailableError, match="is a replica without its primary"):
+            await cache.get("key")
+
+
+async def test_a_part_of_a_cluster_is_refused(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    try:
+        async with cache_at(server) as cache:
+            with pytest.raises(ServiceError, match="is part of a Redis Cluster, which is not supported; name a single"):
+                await cache.get("key")
+            server.lines("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            wait_for(lambda: "cluster_state:ok" in server.lines("CLUSTER", "INFO"), "a cluster of one", interval=0.1)
+            await cache.set("key", "value")
+    finally:
+        server.close()
+
+
+async def test_what_the_server_refuses_otherwise_is_told_by_its_code_alone(own_redis: RedisServer) -> None:
+    own_redis.lines("CONFIG", "SET", "min-replicas-to-write", "1")
+    async with cache_at(own_redis) as cache:
+        with pytest.raises(ServiceError, match=r"refuses the command \(NOREPLICAS\); its log may say why"):
+            await cache.set("key", "value")
+
+
+async def test_a_command_that_the_server_does_not_know_is_told_without_its_key(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--rename-command", "GETRANGE", "")
+    try:
+        async with cache_at(server) as cache:
+            with pytest.raises(ServiceError, match="refuses the command; its log may say why") as refused:
+                await cache.get("private")
+            assert "private" not in str(refused.value)
+    finally:
+        server.close()
 
 
 @pytest.fixture
@@ -460,6 +502,15 @@ async def test_tls_is_spoken_with_a_server_that_the_bundle_knows(tls_redis: Redi
 
     await cache.close()
     tls_redis.wait_for_clients(0)
+
+
+def test_a_bundle_without_tls_is_refused(certificates: Path) -> None:
+    bundle = (certificates / "server.crt").read_text()
+    for server in ({"host": "r"}, {"url": "redis://r"}):
+        with pytest.raises(
+            ValidationError, match="ca_bundle is of no use without TLS; set tls, or begin url with rediss"
+        ):
+            RedisSettings.model_validate({**server, "ca_bundle": bundle})
 
 
 @pytest.mark.parametrize(

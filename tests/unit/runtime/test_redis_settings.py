@@ -76,12 +76,6 @@ def test_errors_name_the_field_and_the_remedy_and_no_secret(fields: dict[str, An
     assert "s3cret" not in str(refused.value)
 
 
-def test_a_bundle_without_tls_is_refused() -> None:
-    bundle = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"
-    with pytest.raises(ValidationError):
-        RedisSettings.model_validate({"host": "r", "ca_bundle": bundle})
-
-
 def test_secrets_are_not_shown() -> None:
     settings = RedisSettings.model_validate({"url": "redis://:s3cret@r"})
 
