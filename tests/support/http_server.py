@@ -36,48 +36,71 @@ class Reply:
 Handler = Callable[[Asked], Reply | Awaitable[Reply]]
 
 
+def always(reply: Reply) -> Handler:
+    """Answer everything the same way."""
+
+    def answer(asked: Asked) -> Reply:
+        return reply
+
+    return answer
+
+
 class HttpServer:
     """What was asked, and how many connections there are."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.asked: list[Asked] = []
-        self.connections = 0
-        """How many are open."""
         self.accepted = 0
         """How many there were."""
         self.port = 0
         self._servers: list[asyncio.Server] = []
+        self._tls: ssl.SSLContext | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def listen(self, hosts: Iterable[str], tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         """Listen on the same port of several addresses."""
         self.port = port
+        self._tls = tls
         for host in hosts:
-            server = await asyncio.start_server(self._serve, host, self.port, ssl=tls)
+            server = await asyncio.start_server(self._serve, host, self.port)
             self.port = server.sockets[0].getsockname()[1]
             self._servers.append(server)
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._writers)
 
     async def close(self) -> None:
         for server in self._servers:
             server.close()
         self._servers = []
 
+    async def end(self) -> None:
+        """End as a crash does: every connection breaks."""
+        await self.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
     async def wait_for_connections(self, count: int) -> None:
-        """Wait until so many are open, and no others."""
+        """Wait until so many are open at most: the end of one is noticed when its request has been answered."""
         async with asyncio.timeout(20):
-            while self.connections != count:  # noqa: ASYNC110 - of what another task counts
+            while self.connections > count:  # noqa: ASYNC110 - of what another task counts
                 await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
+        self._writers.add(writer)
         self.accepted += 1
         try:
+            if self._tls is not None:
+                await writer.start_tls(self._tls)
             while await self._exchange(reader, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client has left
         finally:
-            self.connections -= 1
+            self._writers.discard(writer)
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -104,6 +127,10 @@ async def http_server(handler: Handler, *hosts: str, tls: ssl.SSLContext | None 
     """Run a server, on 127.0.0.1 unless other addresses are given; it ends with no connection open."""
     server = HttpServer(handler)
     await server.listen(hosts or ("127.0.0.1",), tls)
-    yield server
+    try:
+        yield server
+    except BaseException:
+        await server.end()
+        raise
     await server.close()
     await server.wait_for_connections(0)

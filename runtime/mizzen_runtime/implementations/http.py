@@ -61,8 +61,8 @@ class HttpExternalAPIService:
         path: str = "",
         query_parameter: str = "query",
         headers: Mapping[str, str] | None = None,
-        timeout: float = 10.0,
-        connect_timeout: float = 3.0,
+        call_timeout_seconds: float = 10.0,
+        connect_timeout_seconds: float = 3.0,
         retries: int = 2,
         max_response_bytes: int = 5 * 1024 * 1024,
         pool_size: int = 10,
@@ -81,8 +81,8 @@ class HttpExternalAPIService:
             path: See there.
             query_parameter: See there.
             headers: Sent to the API and nowhere else, such as `{"Authorization": "Bearer …"}`.
-            timeout: See there.
-            connect_timeout: See there.
+            call_timeout_seconds: See there.
+            connect_timeout_seconds: See there.
             retries: See there.
             max_response_bytes: See there.
             pool_size: See there.
@@ -102,10 +102,14 @@ class HttpExternalAPIService:
         self._method = method
         self._query_parameter = query_parameter
         self._headers = {"Accept": "application/json", "User-Agent": "mizzen", **(headers or {})}
-        self._timeout = timeout
+        self._timeout = call_timeout_seconds
         self._retries = retries if method == "GET" else 0
         self._ca_bundle = ca_bundle
-        self._bounds: dict[str, Any] = {"pool_size": pool_size, "connect_timeout": connect_timeout, "proxy": proxy}
+        self._bounds: dict[str, Any] = {
+            "pool_size": pool_size,
+            "connect_timeout_seconds": connect_timeout_seconds,
+            "proxy": proxy,
+        }
         self._max_response_bytes = max_response_bytes
         self._rules: dict[str, Any] = {
             "allowed_hosts": allowed_hosts,
@@ -133,7 +137,7 @@ class HttpExternalAPIService:
             self._api = HttpClient(trusted=trusted, max_bytes=self._max_response_bytes, **self._bounds)
             self._elsewhere = GuardedFetcher(
                 trusted=trusted,
-                timeout=self._timeout,
+                call_timeout_seconds=self._timeout,
                 max_response_bytes=self._max_response_bytes,
                 **self._bounds,
                 **self._rules,
@@ -154,7 +158,9 @@ class HttpExternalAPIService:
             async with asyncio.timeout(self._timeout) as deadline:
                 answer = await self._ask(url, content, deadline)
         except TimeoutError:
-            raise ServiceUnavailableError(f"{url.host} did not answer within timeout, {self._timeout:g} s") from None
+            raise ServiceUnavailableError(
+                f"{url.host} did not answer within {self._timeout:g} s (call_timeout_seconds)"
+            ) from None
         return _object_of(answer, url.host)
 
     async def validate_source(self, source_url: str) -> bool:
@@ -165,7 +171,7 @@ class HttpExternalAPIService:
         return await self._ready()[1].allows(source_url)
 
     async def health_check(self) -> bool:
-        """Tell whether the API answers, within `timeout`."""
+        """Tell whether the API answers, within `call_timeout_seconds`."""
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await self._ready()[0].exchange("GET", self._health_endpoint, self._headers, with_body=False)

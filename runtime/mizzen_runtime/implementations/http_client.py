@@ -57,7 +57,7 @@ class HttpClient:
         *,
         trusted: ssl.SSLContext,
         pool_size: int,
-        connect_timeout: float,
+        connect_timeout_seconds: float,
         max_bytes: int,
         backend: httpcore2.AsyncNetworkBackend | None = None,
         proxy: HttpProxy | None = None,
@@ -67,12 +67,12 @@ class HttpClient:
         Args:
             trusted: What certificates are checked with.
             pool_size: How many connections there are at most; one more request waits.
-            connect_timeout: Seconds that connecting may take. There is no other limit of time here.
+            connect_timeout_seconds: How long connecting may take. There is no other limit of time here.
             max_bytes: How many bytes a body may have, as it comes and decompressed.
             backend: What opens connections; None for the usual way.
             proxy: Through what they go.
         """
-        self._connect_timeout = connect_timeout
+        self._connect_timeout = connect_timeout_seconds
         self._max_bytes = max_bytes
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=trusted,
@@ -122,7 +122,7 @@ class HttpClient:
                 "the proxy refuses the connection; see its rules and the credentials"
             ) from None
         except httpcore2.TimeoutException:
-            raise ServiceUnavailableError(f"{url.host} cannot be reached within connect_timeout") from None
+            raise ServiceUnavailableError(f"{url.host} cannot be reached within connect_timeout_seconds") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise ServiceUnavailableError(f"{url.host} cannot be reached: {fault_of(error)}") from None
         return HttpAnswer(str(url), response.status, got, body)
@@ -147,7 +147,8 @@ class HttpClient:
 
 
 def _core_url(url: Url) -> httpcore2.URL:
-    return httpcore2.URL(scheme=url.scheme.encode(), host=url.host.encode(), port=url.port, target=url.target.encode())
+    port = None if url.has_default_port else url.port
+    return httpcore2.URL(scheme=url.scheme.encode(), host=url.host.encode(), port=port, target=url.target.encode())
 
 
 def _too_large(max_bytes: int) -> ResponseTooLargeError:
@@ -172,8 +173,10 @@ class _Gzip(_Plain):
     def __init__(self, max_bytes: int) -> None:
         super().__init__(max_bytes)
         self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        self._has_begun = False
 
     def add(self, chunk: bytes) -> None:
+        self._has_begun = True
         try:
             self._body += self._inflate.decompress(chunk, self._max_bytes - len(self._body) + 1)
         except zlib.error:
@@ -184,6 +187,6 @@ class _Gzip(_Plain):
             raise ServiceError("the answer goes on after its compressed part")
 
     def end(self) -> bytes:
-        if self._body and not self._inflate.eof:
+        if self._has_begun and not self._inflate.eof:
             raise ServiceUnavailableError("the answer broke off")
         return super().end()

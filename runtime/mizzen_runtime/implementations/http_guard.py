@@ -140,14 +140,20 @@ class SourceGuard:
             ServiceUnavailableError: There are none.
         """
         try:
-            found = [parse_address(address) for address in await self._resolver(host, port)]
-        except (OSError, UnicodeError):
-            found = []
+            found = [parse_address(host)]
+        except ValueError:
+            found = await self._look_up(host, port)
         if not found:
             raise ServiceUnavailableError("the URL's host cannot be resolved")
         for address in found:
             self._check_address(address)
         return found
+
+    async def _look_up(self, host: str, port: int) -> list[Address]:
+        try:
+            return [parse_address(address) for address in await self._resolver(host, port)]
+        except (OSError, UnicodeError):
+            return []
 
     def _is_listed(self, host: str) -> bool:
         labels = host.split(".")
@@ -192,9 +198,10 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
 class GuardedFetcher:
     """Fetches what URLs of unknown origin lead to, if they may be fetched.
 
-    fetcher = GuardedFetcher(allowed_hosts=["*.example.com"])
-    answer = await fetcher.fetch(url)
-    await fetcher.close()
+    Example:
+        fetcher = GuardedFetcher(allowed_hosts=["*.example.com"])
+        answer = await fetcher.fetch(url)
+        await fetcher.close()
     """
 
     def __init__(
@@ -202,8 +209,8 @@ class GuardedFetcher:
         *,
         allowed_hosts: Iterable[str] = (),
         allowed_networks: Sequence[Network] = (),
-        timeout: float = 10.0,
-        connect_timeout: float = 3.0,
+        call_timeout_seconds: float = 10.0,
+        connect_timeout_seconds: float = 3.0,
         max_response_bytes: int = 5 * 1024 * 1024,
         pool_size: int = 10,
         trusted: ssl.SSLContext | None = None,
@@ -215,8 +222,8 @@ class GuardedFetcher:
         Args:
             allowed_hosts: See `SourceGuard`.
             allowed_networks: See `SourceGuard`.
-            timeout: Seconds that a fetch may take in all, with its redirects.
-            connect_timeout: Seconds that each connection may take until it is there, with the lookup.
+            call_timeout_seconds: How long a fetch may take in all, with its redirects.
+            connect_timeout_seconds: How long each connection may take until it is there, with the lookup.
             max_response_bytes: How many bytes a body may have, as it comes and decompressed.
             pool_size: How many connections there are at most; one more fetch waits.
             trusted: What certificates are checked with; None for the system's authorities, which are read at once.
@@ -226,7 +233,7 @@ class GuardedFetcher:
         Raises:
             ValueError: What needs a list of hosts has none, or a host is none.
         """
-        self._timeout = timeout
+        self._timeout = call_timeout_seconds
         self._system_resolver = SystemResolver()
         self._guard = SourceGuard(
             allowed_hosts=allowed_hosts,
@@ -237,7 +244,7 @@ class GuardedFetcher:
         self._client = HttpClient(
             trusted=trusted or trusting(None),
             pool_size=pool_size,
-            connect_timeout=connect_timeout,
+            connect_timeout_seconds=connect_timeout_seconds,
             max_bytes=max_response_bytes,
             backend=PinnedBackend(self._guard) if proxy is None else None,
             proxy=proxy,
@@ -274,7 +281,7 @@ class GuardedFetcher:
                         return answer
                     parsed = self._guard.check_form(following)
         except TimeoutError:
-            raise ServiceUnavailableError(f"there was no answer within timeout, {self._timeout:g} s") from None
+            raise ServiceUnavailableError(f"there was no answer within {self._timeout:g} s") from None
         raise SourceRefusedError(f"the URL leads through more than {MAX_REDIRECTS} redirects")
 
     async def close(self) -> None:

@@ -19,6 +19,10 @@ from mizzen_runtime.implementations.http_client import HttpProxy
 from mizzen_runtime.implementations.http_guard import check_host_pattern
 from mizzen_runtime.implementations.http_urls import Url, UrlError, parse_url
 
+_RESERVED_HEADERS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "te", "transfer-encoding"}
+)
+
 
 def _split(value: Any) -> Any:
     """Take a text, as a file holds it, for a list: members stand on lines of their own or have commas between them."""
@@ -51,10 +55,10 @@ class HttpSettings(BaseModel):
     """A header of the API's own for its key, such as `X-Api-Key`, with `header_value`."""
     header_value: SecretStr | None = None
     """What is sent in it."""
-    timeout: float = Field(default=10.0, gt=0, le=300)
-    """Seconds that a call may take, with all that is sent again, pauses and redirects."""
-    connect_timeout: float = Field(default=3.0, gt=0, le=60)
-    """Seconds that each connection may take until it is there."""
+    call_timeout_seconds: float = Field(default=10.0, gt=0, le=300, allow_inf_nan=False)
+    """How long a call may take, with all that is sent again, pauses and redirects."""
+    connect_timeout_seconds: float = Field(default=3.0, gt=0, le=60, allow_inf_nan=False)
+    """How long each connection may take until it is there."""
     retries: int = Field(default=2, ge=0, le=10)
     """How often a GET is sent again after a broken connection or a status of 429, 500, 502, 503 or 504."""
     max_response_bytes: int = Field(default=5 * 1024 * 1024, ge=1, le=1024**3)
@@ -92,6 +96,13 @@ class HttpSettings(BaseModel):
         if path and ("?" in path or "#" in path or "\\" in path or not path.isprintable() or " " in path):
             raise ValueError("must be a path without query, fragment, backslash or blank")
         return path
+
+    @field_validator("header_name")
+    @classmethod
+    def _is_free(cls, name: str | None) -> str | None:
+        if name is not None and name.lower() in _RESERVED_HEADERS:
+            raise ValueError("is a header that HTTP itself needs; name the one of the API's key")
+        return name
 
     @field_validator("bearer_token", "password", "header_value")
     @classmethod

@@ -56,7 +56,12 @@ class Url:
     def authority(self) -> str:
         """What goes into a `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.has_default_port else f"{host}:{self.port}"
+
+    @property
+    def has_default_port(self) -> bool:
+        """Whether the port is what the scheme says."""
+        return self.port == _DEFAULT_PORTS[self.scheme]
 
     def __str__(self) -> str:
         """Give it as it is requested."""

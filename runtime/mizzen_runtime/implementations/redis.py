@@ -50,19 +50,19 @@ class RedisCacheService:
         ca_bundle: str | None = None,
         prefix: str = "mizzen:",
         pool_size: int = 10,
-        timeout: float = 2.0,
-        connect_timeout: float = 1.0,
-        invalidate_timeout: float = 30.0,
+        call_timeout_seconds: float = 2.0,
+        connect_timeout_seconds: float = 1.0,
+        invalidate_timeout_seconds: float = 30.0,
         max_value_bytes: int = MAX_VALUE_BYTES,
-        scan_batch: int = 500,
+        scan_batch: int = 200,
     ) -> None:
         """Say where the server is; nothing is connected yet. For each argument, see `RedisSettings`."""
         self._tls = tls
         self._ca_bundle = ca_bundle
         self._prefix = prefix.encode()
         self._pool_size = pool_size
-        self._timeout = timeout
-        self._invalidate_timeout = invalidate_timeout
+        self._timeout = call_timeout_seconds
+        self._invalidate_timeout = invalidate_timeout_seconds
         self._max_value_bytes = max_value_bytes
         self._scan_batch = scan_batch
         self._address = f"{host}:{port}"
@@ -72,7 +72,7 @@ class RedisCacheService:
             "db": db,
             "username": username,
             "password": password,
-            "socket_connect_timeout": connect_timeout,
+            "socket_connect_timeout": connect_timeout_seconds,
             "socket_timeout": None,  # a call has one deadline; one for each step would add up
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,  # the newer one adds commands that a bare ACL user may not call, and nothing that is used
@@ -172,11 +172,11 @@ class RedisCacheService:
                         return removed
         except TimeoutError:
             raise ServiceUnavailableError(
-                f"removing keys took longer than invalidate_timeout, {self._invalidate_timeout:g} s; some are gone"
+                f"removing took longer than {self._invalidate_timeout:g} s (invalidate_timeout_seconds); some are gone"
             ) from None
 
     async def health_check(self) -> bool:
-        """Tell whether the server answers, within `timeout`."""
+        """Tell whether the server answers, within `call_timeout_seconds`."""
         try:
             await self._command("PING", pauses=())
         except ServiceError:
@@ -184,7 +184,7 @@ class RedisCacheService:
         return True
 
     async def close(self) -> None:
-        """Refuse new calls, and disconnect when those that run have ended, `timeout` later at most."""
+        """Refuse new calls, and disconnect when those that run have ended, `call_timeout_seconds` later at most."""
         self._is_closed = True
         redis, self._redis = self._redis, None
         if redis is None:
@@ -203,14 +203,14 @@ class RedisCacheService:
         """Send a command within the deadline, once more after each of the pauses if the connection breaks."""
         if self._is_closed:
             raise ServiceError("the cache is closed")
-        if self._redis is None:
+        if (redis := self._redis) is None:
             raise ServiceError("the cache is not initialised; await initialize() first")
         try:
             async with asyncio.timeout(self._timeout), self._permits:
-                return await _send(self._redis, words, pauses)
+                return await _send(redis, words, pauses)
         except TimeoutError:
             raise ServiceUnavailableError(
-                f"Redis at {self._address} did not answer within timeout, {self._timeout:g} s"
+                f"Redis at {self._address} did not answer within {self._timeout:g} s (call_timeout_seconds)"
             ) from None
         except RedisError as error:
             raise service_error_of(error, self._address, self._prefix.decode()) from None

@@ -7,6 +7,7 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ClusterDownError,
     MasterDownError,
     MovedError,
     NoPermissionError,
@@ -30,6 +31,7 @@ class CacheFullError(ServiceError):
     """Redis has no memory left, and may not evict anything."""
 
 
+_CLUSTER = "is part of a Redis Cluster, which is not supported; name a single server"
 _TOLD: tuple[tuple[type[RedisError], Callable[[str], ServiceError], str], ...] = (
     (AuthenticationError, CacheRefusedError, "refuses the username or the password; correct them in the Secret"),
     (AuthorizationError, CacheRefusedError, "refuses the username or the password; correct them in the Secret"),
@@ -40,13 +42,14 @@ _TOLD: tuple[tuple[type[RedisError], Callable[[str], ServiceError], str], ...] =
     ),
     (OutOfMemoryError, CacheFullError, "has no memory left; raise maxmemory, or let it evict (maxmemory-policy)"),
     (ReadOnlyError, ServiceError, "is a replica, which cannot be written to; name the primary"),
-    (MovedError, ServiceError, "is part of a Redis Cluster, which is not supported; name a single server"),
     (BusyLoadingError, ServiceUnavailableError, "is not ready yet"),
     (MasterDownError, ServiceUnavailableError, "is a replica without its primary"),
+    (ClusterDownError, ServiceError, _CLUSTER),  # what the one before is a kind of
+    (MovedError, ServiceError, _CLUSTER),
     (
         RedisTimeoutError,
         ServiceUnavailableError,
-        "cannot be reached: connecting took longer than connect_timeout; if TLS is asked for, does it speak TLS?",
+        "cannot be reached: connecting took longer than connect_timeout_seconds; with TLS, does it speak TLS?",
     ),
 )
 """By kind of error, the first that fits: our error, and what it says after the server's name."""

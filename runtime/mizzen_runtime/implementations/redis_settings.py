@@ -35,15 +35,15 @@ class RedisSettings(BaseModel):
     """What all keys of this cache begin with. Nothing else is ever read, written or removed."""
     pool_size: int = Field(default=10, ge=1, le=1000)
     """How many connections there are at most; one more call waits, within its deadline."""
-    timeout: float = Field(default=2.0, gt=0, le=60)
-    """Seconds that a call may take, with the wait for a connection and all that it takes to have one."""
-    connect_timeout: float = Field(default=1.0, gt=0, le=60)
-    """Seconds that connecting may take."""
-    invalidate_timeout: float = Field(default=30.0, gt=0, le=3600)
-    """Seconds that `invalidate` may take: it looks at every key of the database, in batches."""
+    call_timeout_seconds: float = Field(default=2.0, gt=0, le=60, allow_inf_nan=False)
+    """How long a call may take, with the wait for a connection and all that it takes to have one."""
+    connect_timeout_seconds: float = Field(default=1.0, gt=0, le=60, allow_inf_nan=False)
+    """How long connecting may take."""
+    invalidate_timeout_seconds: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
+    """How long `invalidate` may take: it looks at every key of the database, in batches."""
     max_value_bytes: int = Field(default=MAX_VALUE_BYTES, ge=1, le=512 * 1024 * 1024)
     """How many bytes a value may have as JSON."""
-    scan_batch: int = Field(default=500, ge=10, le=10_000)
+    scan_batch: int = Field(default=200, ge=10, le=10_000)
     """How many keys `invalidate` looks at and removes at a time; Redis serves nobody else meanwhile."""
 
     @field_validator("ca_bundle")

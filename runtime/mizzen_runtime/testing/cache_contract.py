@@ -1,9 +1,10 @@
 """What every cache must do, as tests to run on an own one.
 
-class TestMyCache(CacheContract):
-    @pytest.fixture
-    async def cache(self) -> AsyncIterator[CacheService]:
-        ...
+Example:
+    class TestMyCache(CacheContract):
+        @pytest.fixture
+        async def cache(self) -> AsyncIterator[CacheService]:
+            ...
 """
 
 import asyncio

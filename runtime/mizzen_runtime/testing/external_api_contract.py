@@ -1,11 +1,12 @@
 """What every external API must do, as tests to run on an own one.
 
-class TestMyApi(ExternalAPIContract):
-    query = "a query that it answers"
+Example:
+    class TestMyApi(ExternalAPIContract):
+        query = "a query that it answers"
 
-    @pytest.fixture
-    async def external_api(self) -> AsyncIterator[ExternalAPIService]:
-        ...
+        @pytest.fixture
+        async def external_api(self) -> AsyncIterator[ExternalAPIService]:
+            ...
 """
 
 import asyncio

@@ -8,15 +8,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mizzen_runtime.implementations.entries import ForeignValueError, ValueTooLargeError
+from mizzen_runtime.implementations.glob import InvalidPatternError
+from mizzen_runtime.implementations.memory import MemoryCacheService
 from mizzen_runtime.implementations.redis import RedisCacheService
 from mizzen_runtime.implementations.redis_faults import CacheFullError, CacheRefusedError
 from mizzen_runtime.implementations.redis_settings import RedisSettings
 from mizzen_runtime.services import ServiceError, ServiceUnavailableError
 from tests.conftest import FULL_SIZE
 from tests.support.redis import RedisServer, free_port
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +36,10 @@ async def cache_at(server: RedisServer, **settings: Any) -> AsyncIterator[RedisC
     """An initialised cache, which leaves no connection behind."""
     cache = RedisCacheService("127.0.0.1", server.port, **settings)
     await cache.initialize()
-    yield cache
-    await cache.close()
+    try:
+        yield cache
+    finally:
+        await cache.close()
     server.wait_for_clients(0)
 
 
@@ -55,6 +64,29 @@ async def test_nothing_outside_the_prefix_is_read_written_or_removed(redis_serve
         assert await cache.invalidate("*") == 1
 
     assert sorted(line for line in redis_server.lines("KEYS", "*") if line[0] not in "*$") == sorted(others)
+
+
+@given(
+    st.lists(st.text("ab[]^-*?\\é", min_size=1, max_size=5), min_size=1, max_size=8, unique=True),
+    st.text("ab[]^-*?\\é", max_size=6),
+)
+@hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+async def test_a_pattern_is_about_the_same_keys_as_in_memory(
+    redis_server: RedisServer, keys: list[str], pattern: str
+) -> None:
+    memory = MemoryCacheService()
+    async with cache_at(redis_server) as cache:
+        outcomes = []
+        for each in (memory, cache):
+            for key in keys:
+                await each.set(key, 1)
+            try:
+                count = await each.invalidate(pattern)
+            except InvalidPatternError:
+                count = -1
+            outcomes.append((count, [key for key in keys if await each.get(key)]))
+            await each.invalidate("*")
+        assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.parametrize("prefix", ["[a]", "?", "\\", "grün:", "a\\*"])
@@ -153,6 +185,46 @@ async def test_a_replica_is_refused_for_writing(own_redis: RedisServer) -> None:
             await cache.invalidate("*")
 
 
+async def test_a_replica_that_has_lost_its_primary_may_come_back(own_redis: RedisServer) -> None:
+    async with cache_at(own_redis) as cache:
+        own_redis.lines("CONFIG", "SET", "replica-serve-stale-data", "no")
+        own_redis.lines("REPLICAOF", "127.0.0.1", free_port())
+
+        with pytest.raises(ServiceUnavailableError, match="is a replica without its primary"):
+            await cache.get("key")
+
+
+async def test_a_part_of_a_cluster_is_refused(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    try:
+        async with cache_at(server) as cache:
+            with pytest.raises(ServiceError, match="is part of a Redis Cluster, which is not supported; name a single"):
+                await cache.get("key")
+            server.lines("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            wait_for(lambda: "cluster_state:ok" in server.lines("CLUSTER", "INFO"), "a cluster of one", interval=0.1)
+            await cache.set("key", "value")
+    finally:
+        server.close()
+
+
+async def test_what_the_server_refuses_otherwise_is_told_by_its_code_alone(own_redis: RedisServer) -> None:
+    own_redis.lines("CONFIG", "SET", "min-replicas-to-write", "1")
+    async with cache_at(own_redis) as cache:
+        with pytest.raises(ServiceError, match=r"refuses the command \(NOREPLICAS\); its log may say why"):
+            await cache.set("key", "value")
+
+
+async def test_a_command_that_the_server_does_not_know_is_told_without_its_key(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--rename-command", "GETRANGE", "")
+    try:
+        async with cache_at(server) as cache:
+            with pytest.raises(ServiceError, match="refuses the command; its log may say why") as refused:
+                await cache.get("private")
+            assert "private" not in str(refused.value)
+    finally:
+        server.close()
+
+
 @pytest.fixture
 def acl_redis(own_redis: RedisServer) -> RedisServer:
     """A server with a user that may do what the module's docstring says, and nothing else."""
@@ -226,17 +298,17 @@ async def test_a_cache_must_be_initialised_and_is_closed_once_and_for_all(redis_
         await cache.get("key")
 
 
-async def test_closing_waits_for_calls_that_run(redis_server: RedisServer) -> None:
-    cache = RedisCacheService("127.0.0.1", redis_server.port)
+@pytest.mark.parametrize("pool_size", [1, 10])
+async def test_closing_waits_for_calls_that_run_or_wait(redis_server: RedisServer, pool_size: int) -> None:
+    cache = RedisCacheService("127.0.0.1", redis_server.port, pool_size=pool_size, call_timeout_seconds=20)
     await cache.initialize()
     redis_server.lines("CLIENT", "PAUSE", "300", "WRITE")
-    running = asyncio.create_task(cache.set("key", "value"))
-    await asyncio.sleep(0)  # so that it has begun
+    calls = [asyncio.create_task(cache.set(f"key:{index}", index)) for index in range(5)]
+    await asyncio.sleep(0)  # so that they have begun
 
     await cache.close()
 
-    assert running.done()
-    assert running.exception() is None
+    assert all(call.done() and call.exception() is None for call in calls)
     redis_server.wait_for_clients(0)
 
 
@@ -271,12 +343,12 @@ def calls_of(cache: RedisCacheService) -> dict[str, Callable[[], Any]]:
 
 
 async def test_while_the_server_is_frozen_every_call_ends_at_its_deadline(own_redis: RedisServer) -> None:
-    async with cache_at(own_redis, timeout=0.5, pool_size=2) as cache:
+    async with cache_at(own_redis, call_timeout_seconds=0.5, pool_size=2) as cache:
         await cache.set("key", "value")
         own_redis.freeze()
         for call in calls_of(cache).values():
             start = time.monotonic()
-            with pytest.raises(ServiceUnavailableError, match=r"did not answer within timeout, 0.5 s"):
+            with pytest.raises(ServiceUnavailableError, match=r"did not answer within 0\.5 s \(call_timeout_seconds\)"):
                 await call()
             assert 0.4 < time.monotonic() - start < 0.5 + SLACK
         start = time.monotonic()
@@ -291,7 +363,7 @@ async def test_while_the_server_is_frozen_every_call_ends_at_its_deadline(own_re
 
 
 async def test_a_frozen_server_does_not_keep_a_cache_from_closing(own_redis: RedisServer) -> None:
-    async with cache_at(own_redis, timeout=0.5) as cache:
+    async with cache_at(own_redis, call_timeout_seconds=0.5) as cache:
         own_redis.freeze()
         running = asyncio.create_task(cache.get("key"))
         await asyncio.sleep(0)
@@ -305,9 +377,9 @@ async def test_a_frozen_server_does_not_keep_a_cache_from_closing(own_redis: Red
 
 async def test_invalidate_ends_at_its_own_deadline(own_redis: RedisServer) -> None:
     own_redis.lines("EVAL", "for i = 1, 20000 do redis.call('SET', 'mizzen:' .. i, '1') end", "0")
-    async with cache_at(own_redis, invalidate_timeout=0.05, scan_batch=10) as cache:
+    async with cache_at(own_redis, invalidate_timeout_seconds=0.05, scan_batch=10) as cache:
         with pytest.raises(
-            ServiceUnavailableError, match=r"took longer than invalidate_timeout, 0.05 s; some are gone"
+            ServiceUnavailableError, match=r"longer than 0\.05 s \(invalidate_timeout_seconds\); some are gone"
         ):
             await cache.invalidate("*")
 
@@ -432,6 +504,15 @@ async def test_tls_is_spoken_with_a_server_that_the_bundle_knows(tls_redis: Redi
     tls_redis.wait_for_clients(0)
 
 
+def test_a_bundle_without_tls_is_refused(certificates: Path) -> None:
+    bundle = (certificates / "server.crt").read_text()
+    for server in ({"host": "r"}, {"url": "redis://r"}):
+        with pytest.raises(
+            ValidationError, match="ca_bundle is of no use without TLS; set tls, or begin url with rediss"
+        ):
+            RedisSettings.model_validate({**server, "ca_bundle": bundle})
+
+
 @pytest.mark.parametrize(
     ("host", "bundle", "told"),
     [
@@ -454,7 +535,7 @@ async def test_a_server_that_is_not_trusted_is_told(
 async def test_tls_with_a_server_that_does_not_speak_it_is_told(redis_server: RedisServer) -> None:
     cache = RedisCacheService("localhost", redis_server.port, tls=True)
 
-    with pytest.raises(ServiceUnavailableError, match="longer than connect_timeout; if TLS is asked for, does it"):
+    with pytest.raises(ServiceUnavailableError, match="longer than connect_timeout_seconds; with TLS, does it"):
         await cache.initialize()
     await cache.close()
 
