@@ -1,8 +1,8 @@
 """A bounded pool of connections that are used within deadlines.
 
-Not the client library's own: asyncpg's waits, when a call was cancelled, until the server has confirmed it, which a frozen
-server never does. Here a connection on which anything went wrong is thrown away, whoever was at fault, and the next call
-makes a new one: no call waits for another's end, and no connection is ever lent with something left of the call before.
+Not the client library's own: asyncpg's waits, when a call was cancelled, until the server has confirmed it, which a
+frozen server never does. Here a connection on which anything went wrong is thrown away, whoever was at fault, and the
+next call makes a new one: no call waits for another's end, and none gets a connection with something left on it.
 """
 
 import asyncio
@@ -61,7 +61,12 @@ class Pool(Generic[Connection]):
     """Connections to one server."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Connection]], *, limit: int, connect_timeout: float, acquire_timeout: float
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        *,
+        limit: int,
+        connect_timeout: float,
+        acquire_timeout: float,
     ) -> None:
         """Connect to nothing yet.
 
@@ -198,8 +203,7 @@ class _Pause:
 
     async def over(self) -> None:
         """Wait for its end."""
-        while (left := self._until - time.monotonic()) > 0:
-            await asyncio.sleep(left)
+        await asyncio.sleep(self._until - time.monotonic())
 
     def extend(self, attempted: float) -> None:
         """Begin a longer one after an attempt that began at `attempted`; those made side by side count as one."""

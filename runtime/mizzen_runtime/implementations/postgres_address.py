@@ -37,7 +37,8 @@ class Address:
 def connection_string(*, host: str, port: int, database: str, username: str, password: str) -> str:
     """Give the connection string of these parts, which may hold any character."""
     bracketed = f"[{host}]" if ":" in host else host
-    return f"postgresql://{quote(username, safe='')}:{quote(password, safe='')}@{bracketed}:{port}/{quote(database, safe='')}"
+    user, secret, name = (quote(part, safe="") for part in (username, password, database))
+    return f"postgresql://{user}:{secret}@{bracketed}:{port}/{name}"
 
 
 def parse_address(connection_string: str, tls_mode: TlsMode | None, ca_bundle: Path | None) -> Address:

@@ -24,7 +24,7 @@ class PostgresSettings(BaseModel):
     connection_string: SecretStr | None = None
     """`postgresql://user:password@host:5432/database`, with `sslmode` and `sslrootcert` as parameters. Instead of
     `host`, `port`, `database`, `username` and `password`."""
-    host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$", max_length=253)] | None = None
     """Name or address of the server."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """Its port; 5432 unless set."""
@@ -35,8 +35,8 @@ class PostgresSettings(BaseModel):
     password: SecretStr | None = None
     """The user's password; none for a server that asks for none."""
     tls_mode: TlsMode | None = None
-    """`verify-full` unless set; `verify-ca` for any host's certificate of a trusted authority; `require` for TLS without
-    a look at who answers; `disable` for plain text."""
+    """`verify-full` unless set; `verify-ca` for the certificate of a trusted authority, whatever host it is for;
+    `require` for TLS without a look at who answers; `disable` for plain text."""
     ca_bundle: Path | None = None
     """PEM file of the authorities that are trusted; the system's unless set."""
     table: Annotated[str, Field(pattern=TABLE_NAME)] = DEFAULT_TABLE

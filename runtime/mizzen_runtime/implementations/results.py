@@ -42,7 +42,7 @@ def new_id() -> uuid.UUID:
 
 def parse_id(text: str) -> uuid.UUID | None:
     """Give the id that `new_id` gave as text; None for any other text: no other way to write it is taken."""
-    return uuid.UUID(text) if isinstance(text, str) and _ID.fullmatch(text) else None
+    return uuid.UUID(text) if _ID.fullmatch(text) else None
 
 
 def encode_result(result_data: dict[str, Any], max_bytes: int) -> str:
@@ -87,8 +87,8 @@ def decode_result(text: str) -> dict[str, Any]:
     return result
 
 
-# Not json.dumps: it turns keys into strings, says of a fault neither where nor what, and writes 1e23 in a way that makes
-# JSONB give back a whole number, which is another one.
+# Not json.dumps: it turns keys into strings, says of a fault neither where nor what, and writes 1e23 in a way that
+# makes JSONB give back a whole number, which is another one.
 
 
 class _Unstorable(Exception):  # noqa: N818 - never leaves this module
