@@ -22,9 +22,16 @@ from mizzen_runtime.implementations.pool import (
 from mizzen_runtime.implementations.postgres_address import TlsMode, parse_address
 from mizzen_runtime.implementations.postgres_connection import Connection, Connector
 from mizzen_runtime.implementations.postgres_failures import failure_of
-from mizzen_runtime.implementations.postgres_settings import DEFAULT_TABLE, PostgresSettings
+from mizzen_runtime.implementations.postgres_settings import PostgresSettings
 from mizzen_runtime.implementations.postgres_table import ensure_table
-from mizzen_runtime.implementations.results import MAX_RESULT_BYTES, decode_result, encode_result, new_id, parse_id
+from mizzen_runtime.implementations.results import (
+    DEFAULT_TABLE,
+    MAX_RESULT_BYTES,
+    decode_result,
+    encode_result,
+    new_id,
+    parse_id,
+)
 from mizzen_runtime.services import ServiceError, ServiceUnavailableError
 
 PING_SECONDS = 2.0

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
@@ -10,7 +11,7 @@ from asyncpg.connect_utils import SessionAttribute
 from mizzen_runtime.implementations.postgres_address import VERIFYING, Address, TlsMode
 from mizzen_runtime.services import ServiceError
 
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Connector:

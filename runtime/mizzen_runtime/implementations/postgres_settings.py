@@ -6,12 +6,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from mizzen_runtime.implementations.postgres_address import DEFAULT_PORT, TlsMode, connection_string, parse_address
-from mizzen_runtime.implementations.results import MAX_RESULT_BYTES
+from mizzen_runtime.implementations.results import DEFAULT_TABLE, MAX_RESULT_BYTES, TABLE_PATTERN
 
 Seconds = Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)]
-
-TABLE_NAME = r"^[a-z_][a-z0-9_]{0,62}$"
-DEFAULT_TABLE = "mizzen_results"
 
 
 class PostgresSettings(BaseModel):
@@ -39,7 +36,7 @@ class PostgresSettings(BaseModel):
     `require` for TLS without a look at who answers; `disable` for plain text."""
     ca_bundle: Path | None = None
     """PEM file of the authorities that are trusted; the system's unless set."""
-    table: Annotated[str, Field(pattern=TABLE_NAME)] = DEFAULT_TABLE
+    table: Annotated[str, Field(pattern=TABLE_PATTERN)] = DEFAULT_TABLE
     """Table of the results, in the first schema of the user's search path; made at start if it is not there."""
     pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
     """Connections that this pod may have; while all are in use, one more for the health check."""

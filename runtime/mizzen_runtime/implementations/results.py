@@ -14,6 +14,9 @@ from typing import Any
 from mizzen_api.problems import MAX_SHOWN, shortened
 from mizzen_runtime.services import ServiceError
 
+DEFAULT_TABLE = "mizzen_results"
+TABLE_PATTERN = r"^[a-z_][a-z0-9_]{0,62}$"
+"""What a table may be called: a name that means the same with quotes and without, in every database."""
 MAX_RESULT_BYTES = 256 * 1024
 """How many bytes a result may have as JSON in UTF-8, unless a setting says otherwise: some 20 ms of the event loop."""
 MAX_DEPTH = 100
