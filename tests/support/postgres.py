@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import psutil
 
+from tests.support.small_disk import SmallDisk, small_disk
 from tests.support.waiting import wait_for
 
 ADMIN = "admin"
@@ -172,13 +173,11 @@ class PostgresServer:
         (self._data / "pg_hba.conf").write_text("".join(f"{line}\n" for line in lines))
         self.sql("SELECT pg_reload_conf()", database="postgres")
 
-    def give_folder(self, name: str) -> Path:
-        """Make a folder that the server may write to."""
-        folder = self.folder / name
-        folder.mkdir()
-        if self._user is not None:
-            shutil.chown(folder, self._user)
-        return folder
+    @contextmanager
+    def small_disk(self, name: str, megabytes: int) -> Iterator[SmallDisk]:
+        """A disk for the server, of a size. To be emptied before the block ends."""
+        with small_disk(self.folder / name, megabytes, self._user) as disk:
+            yield disk
 
     def close(self) -> None:
         """End it, and remove its folder."""

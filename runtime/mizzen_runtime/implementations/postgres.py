@@ -174,7 +174,7 @@ class ProductionDatabaseService:
                         return await self._attempt(work)
                     except Exception as error:  # noqa: BLE001 - what is none of its kind is raised again
                         failure = failure_of(error, self._address)
-                        if isinstance(failure.error, ServiceUnavailableError):
+                        if failure.spreads:
                             self._pool.drop_idle()
                         if not failure.passes:
                             raise failure.error from None

@@ -18,6 +18,8 @@ class Failure:
     """What the caller is told."""
     passes: bool = False
     """Whether it is worth trying again at once, on another connection."""
+    spreads: bool = False
+    """Whether connections that wait in the pool are most likely of no use either."""
 
 
 _PASSING_STATES = {
@@ -29,8 +31,9 @@ _PASSING_STATES = {
     "57P03": "is starting or shutting down",
     "57P05": "closed the connection since it was idle",
 }
+_READ_ONLY = "25006"
 _UNAVAILABLE_STATES = {
-    "25006": "takes no writes now: it is a replica, or read only",
+    _READ_ONLY: "takes no writes now: it is a replica, or read only",
     "53100": "has no room left on its disk",
     "53200": "has no memory left",
     "55P03": "could not get a lock in time",
@@ -66,17 +69,17 @@ def failure_of(error: Exception, address: Address) -> Failure:
             )
         )
     if isinstance(error, OSError | InterfaceError):
-        return Failure(ServiceUnavailableError(f"PostgreSQL at {address} {_broken(error)}"), passes=True)
+        return Failure(ServiceUnavailableError(f"PostgreSQL at {address} {_broken(error)}"), passes=True, spreads=True)
     raise error
 
 
 def _of_state(state: str, address: Address) -> Failure:
     if state in _PASSING_STATES:
-        return Failure(_unavailable(address, _PASSING_STATES[state], state), passes=True)
+        return Failure(_unavailable(address, _PASSING_STATES[state], state), passes=True, spreads=state[:2] == "57")
     if state.startswith("08"):
-        return Failure(_unavailable(address, "broke the connection", state), passes=True)
+        return Failure(_unavailable(address, "broke the connection", state), passes=True, spreads=True)
     if state in _UNAVAILABLE_STATES:
-        return Failure(_unavailable(address, _UNAVAILABLE_STATES[state], state))
+        return Failure(_unavailable(address, _UNAVAILABLE_STATES[state], state), spreads=state == _READ_ONLY)
     if state[:2] in {"53", "58", "XX"}:
         return Failure(_unavailable(address, "failed for a reason of its own; see its log", state))
     told = _REFUSALS.get(state, "refused the statement; see its log").format(

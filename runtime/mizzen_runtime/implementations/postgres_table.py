@@ -13,7 +13,7 @@ async def ensure_table(connection: Connection, table: str) -> None:
     with the transaction lets one wait for the other.
 
     Raises:
-        ServiceError: There is a table of that name that is none of ours.
+        ServiceError: There is a table of that name that is none of ours, or that the user may not use.
         Exception: What `postgres_failures` tells apart.
     """
     columns = await _columns(connection, table)
@@ -31,6 +31,11 @@ async def ensure_table(connection: Connection, table: str) -> None:
             f"table {table!r} is no table of results: it has no column {' and no column '.join(wrong)}; "
             "set another name as table"
         )
+    if not await connection.fetchval(
+        "SELECT has_table_privilege(to_regclass($1), 'SELECT') AND has_table_privilege(to_regclass($1), 'INSERT')",
+        f'"{table}"',
+    ):
+        raise ServiceError(f"the user may not use table {table!r}; GRANT SELECT, INSERT ON {table} TO the user")
 
 
 async def _columns(connection: Connection, table: str) -> dict[str, str]:
