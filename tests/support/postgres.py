@@ -1,5 +1,7 @@
 """A real PostgreSQL on the loopback, in a folder of its own, as a user without rights; tests break it as they like."""
 
+import atexit
+import functools
 import os
 import pwd
 import shutil
@@ -38,13 +40,7 @@ class PostgresServer:
         self._options: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self.folder / "log"
-        password_file = self.folder / "password"
-        password_file.write_text(PASSWORD)
-        password_file.chmod(0o644)
-        self._run(
-            *("initdb", "--pgdata", str(self._data), "--username", ADMIN, "--pwfile", str(password_file)),
-            *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
-        )
+        subprocess.run(["cp", "--archive", _template(self._user), self._data], check=True)
         self.start()
         self.sql(f"CREATE DATABASE {DATABASE}", database="postgres")
 
@@ -141,7 +137,9 @@ class PostgresServer:
         for process in processes:
             with suppress(psutil.NoSuchProcess):  # some end with the first
                 process.kill()
-        psutil.wait_procs(processes, STOP_SECONDS)
+        wait_for(
+            lambda: not any(_is_alive(process) for process in processes), "its processes end", seconds=STOP_SECONDS
+        )
         self._ended()
 
     @contextmanager
@@ -220,7 +218,7 @@ class PostgresServer:
             text=True,
             check=False,
             cwd=self.folder,
-            env=os.environ | environment,
+            env=os.environ | {"HOME": str(self.folder)} | environment,  # libpq looks for certificates there
             **_as_user(self._user),
         )
         assert done.returncode == 0, f"{program} failed: {done.stderr}"
@@ -260,6 +258,30 @@ class Session:
 
 
 _END = "-- end of what was asked --"
+
+
+@functools.cache
+def _template(user: str | None) -> Path:
+    """Make the files of a server with its administrator, once for all servers of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="mizzen-postgres-"))
+    atexit.register(shutil.rmtree, folder)
+    password_file = folder / "password"
+    password_file.write_text(PASSWORD)
+    if user is not None:
+        shutil.chown(folder, user)
+        shutil.chown(password_file, user)
+    command = [_binary("initdb"), f"--pgdata={folder}/data", f"--username={ADMIN}", f"--pwfile={password_file}"]
+    options = ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
+    subprocess.run([*command, *options], check=True, capture_output=True, cwd=folder, **_as_user(user))
+    return folder / "data"
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Tell whether it still does anything; the children of one that was killed stay as zombies for a while."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _user_without_rights() -> str | None:

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from mizzen_runtime.services import ServiceError, ServiceUnavailableError
+
 FIRST_PAUSE = 0.05
 """Seconds between two attempts to connect, doubled with each that fails."""
 LONGEST_PAUSE = 1.0
@@ -46,11 +48,11 @@ class PoolFigures:
     """Calls that wait for a connection."""
 
 
-class PoolBusyError(Exception):
+class PoolBusyError(ServiceUnavailableError):
     """All connections stayed in use for too long."""
 
 
-class PoolClosedError(Exception):
+class PoolClosedError(ServiceError):
     """The pool was closed."""
 
 
@@ -154,13 +156,16 @@ class Pool(Generic[Connection]):
             async with asyncio.timeout(self._acquire_timeout):
                 await self._slots.acquire()
         except TimeoutError:
-            raise PoolBusyError from None
+            raise PoolBusyError(
+                f"all {self._limit} connections of the pool stayed in use for {self._acquire_timeout:g} s; "
+                "raise pool_size, or see what their statements wait for"
+            ) from None
         finally:
             self._waiting -= 1
 
     def _take_idle(self) -> Connection | None:
         if self._closed:
-            raise PoolClosedError
+            raise PoolClosedError("the service is closed")
         while self._idle:
             connection, _ = self._idle.pop()
             if not connection.is_closed():
@@ -180,7 +185,7 @@ class Pool(Generic[Connection]):
         self._pause.end()
         if self._closed:
             connection.terminate()
-            raise PoolClosedError
+            raise PoolClosedError("the service is closed")
         return connection
 
     def _give_back(self, connection: Connection) -> None:

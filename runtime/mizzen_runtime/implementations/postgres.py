@@ -6,6 +6,7 @@ frozen server to confirm), importing it takes 5 MiB (psycopg with its binary par
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -15,8 +16,6 @@ from mizzen_runtime.implementations.pool import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     Pool,
-    PoolBusyError,
-    PoolClosedError,
     PoolFigures,
 )
 from mizzen_runtime.implementations.postgres_address import TlsMode, parse_address
@@ -108,7 +107,11 @@ class ProductionDatabaseService:
             ServiceError: It refuses what is asked for, or the CA bundle cannot be read.
         """
         await self._connector.read_certificates()
-        await self._call(lambda connection: ensure_table(connection, self._settings.table))
+        await self._call(
+            lambda connection: ensure_table(connection, self._settings.table),
+            self._pool.connection,
+            self._settings.call_timeout_seconds,
+        )
         self._is_initialized = True
 
     async def save_result(self, result_data: dict[str, Any]) -> str:
@@ -148,10 +151,10 @@ class ProductionDatabaseService:
         """Tell whether PostgreSQL answers within 2 s and takes writes. Raises nothing."""
         if not self._is_initialized:
             return False
+        statement = "SELECT current_setting('transaction_read_only') = 'off'"
         try:
-            async with asyncio.timeout(PING_SECONDS), self._pool.spare() as connection:
-                return bool(await connection.fetchval("SELECT current_setting('transaction_read_only') = 'off'"))
-        except Exception:  # noqa: BLE001 - whatever it is, the answer is no
+            return bool(await self._call(lambda found: found.fetchval(statement), self._pool.spare, PING_SECONDS))
+        except ServiceError:
             return False
 
     async def close(self) -> None:
@@ -161,17 +164,23 @@ class ProductionDatabaseService:
     async def _call_initialized(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         if not self._is_initialized:
             raise ServiceError("the database service is not initialized; await initialize() first")
-        return await self._call(work)
+        return await self._call(work, self._pool.connection, self._settings.call_timeout_seconds)
 
-    async def _call(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-        """Do the work on a connection, on a new one as long as that may help and the call has time."""
+    async def _call(
+        self,
+        work: Callable[[Connection], Awaitable[Answer]],
+        lend: Callable[[], AbstractAsyncContextManager[Connection]],
+        seconds: float,
+    ) -> Answer:
+        """Do the work on a connection, and again on another one as long as that may help and there is time."""
         last: ServiceError | None = None
         pause = 0.0
         try:
-            async with asyncio.timeout(self._settings.call_timeout_seconds):
+            async with asyncio.timeout(seconds):
                 while True:
                     try:
-                        return await self._attempt(work)
+                        async with lend() as connection:
+                            return await work(connection)
                     except Exception as error:  # noqa: BLE001 - what is none of its kind is raised again
                         failure = failure_of(error, self._address)
                         if failure.spreads:
@@ -183,17 +192,5 @@ class ProductionDatabaseService:
                     pause = min(LONGEST_PAUSE, 2 * pause or FIRST_PAUSE)
         except TimeoutError:
             self._pool.drop_idle()  # a node that is gone answers on none
-            told = f"PostgreSQL at {self._address} did not answer within {self._settings.call_timeout_seconds:g} s"
+            told = f"PostgreSQL at {self._address} did not answer within {seconds:g} s"
             raise ServiceUnavailableError(f"{told}; last: {last}" if last else told) from None
-
-    async def _attempt(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-        try:
-            async with self._pool.connection() as connection:
-                return await work(connection)
-        except PoolBusyError:
-            raise ServiceUnavailableError(
-                f"all {self._settings.pool_size} connections to PostgreSQL at {self._address} stayed in use for "
-                f"{self._settings.acquire_timeout_seconds:g} s; raise pool_size, or see what its statements wait for"
-            ) from None
-        except PoolClosedError:
-            raise ServiceError("the database service is closed") from None

@@ -4,7 +4,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 
 from mizzen_runtime.implementations.postgres_address import Address
 from mizzen_runtime.services import ServiceError, ServiceUnavailableError
@@ -68,7 +68,7 @@ def failure_of(error: Exception, address: Address) -> Failure:
                 "if nobody can listen on the network"
             )
         )
-    if isinstance(error, OSError | InterfaceError):
+    if isinstance(error, OSError | InterfaceError | InternalClientError):  # the last: it is ending, but not closed yet
         return Failure(ServiceUnavailableError(f"PostgreSQL at {address} {_broken(error)}"), passes=True, spreads=True)
     raise error
 
@@ -104,7 +104,7 @@ def _tls_fault(error: ssl.SSLError, address: Address) -> str:
     return f"has a certificate that no authority in ca_bundle {str(address.ca_bundle)!r} has signed; correct it"
 
 
-def _broken(error: OSError | InterfaceError) -> str:
+def _broken(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "did not answer in time"
     if isinstance(error, socket.gaierror):

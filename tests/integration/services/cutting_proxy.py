@@ -58,5 +58,5 @@ class CuttingProxy:
         raise _Ended
 
 
-class _Ended(Exception):
+class _Ended(Exception):  # noqa: N818 - no error
     """One side has closed, or it was cut."""

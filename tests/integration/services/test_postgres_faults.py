@@ -1,11 +1,12 @@
 """PostgreSQL that ends, freezes, fills up or gets slow: what a caller is told, what is left, and how it comes back."""
 
 import asyncio
+import itertools
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from mizzen_runtime.implementations.postgres import PING_SECONDS, ProductionDatabaseService
 from mizzen_runtime.services import ServiceUnavailableError
 from tests.integration.services.cutting_proxy import CuttingProxy
+from tests.integration.services.database import running
 from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
@@ -22,16 +24,6 @@ SLACK = 5.0
 """Seconds that a busy machine may add to a time limit."""
 RECOVERY = 10.0
 """Seconds after which a service must work again."""
-
-
-@asynccontextmanager
-async def running(url: str, **options: Any) -> AsyncIterator[ProductionDatabaseService]:
-    service = ProductionDatabaseService(url, **options)
-    await service.initialize()
-    try:
-        yield service
-    finally:
-        await service.close()
 
 
 @contextmanager
@@ -49,7 +41,7 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -
 
 
 def rows(server: PostgresServer) -> int:
-    return int(server.sql(f"SELECT count(*) FROM {TABLE}"))
+    return len(server.sql(f"TABLE {TABLE}").splitlines())
 
 
 def waits_for_lock(server: PostgresServer, number: int = 1) -> bool:
@@ -137,6 +129,8 @@ async def test_no_call_notices_that_its_idle_connection_has_ended(postgres: Post
         for _ in range(3):
             assert postgres.end_connections() == 1
             assert await service.get_result(result_id) == {"a": 1}
+            assert postgres.end_connections() == 1
+            assert await service.health_check() is True
 
 
 async def test_a_frozen_server_holds_no_call_longer_than_its_deadline(postgres: PostgresServer) -> None:
@@ -158,16 +152,15 @@ async def test_a_frozen_server_holds_no_call_longer_than_its_deadline(postgres: 
 
 
 async def test_closing_does_not_wait_for_a_frozen_server(postgres: PostgresServer) -> None:
-    service = ProductionDatabaseService(postgres.url, call_timeout_seconds=1)
-    await service.initialize()
-    with postgres.frozen():
-        call = asyncio.create_task(service.save_result({}))
-        await asyncio.sleep(0)
-        with ends_within(1):
-            await service.close()
-            await service.close()
-        with pytest.raises(ServiceUnavailableError):
-            await call
+    async with running(postgres.url, call_timeout_seconds=1) as service:
+        with postgres.frozen():
+            call = asyncio.create_task(service.save_result({}))
+            await asyncio.sleep(0)
+            with ends_within(1):
+                await service.close()
+                await service.close()
+            with pytest.raises(ServiceUnavailableError):
+                await call
     await until(lambda: postgres.connections() == 0, "no connection is leaked")
 
 
@@ -235,8 +228,8 @@ async def test_calls_wait_only_so_long_for_a_connection_that_is_in_use(postgres:
             with ends_within(0.5), pytest.raises(ServiceUnavailableError) as refusal:
                 await read
             assert str(refusal.value) == (
-                f"all 1 connections to PostgreSQL at 127.0.0.1:{postgres.port} stayed in use for 0.5 s; raise pool_size, "
-                "or see what its statements wait for"
+                "all 1 connections of the pool stayed in use for 0.5 s; raise pool_size, "
+                "or see what their statements wait for"
             )
             assert await service.health_check() is True
         await save
@@ -249,8 +242,8 @@ async def test_a_statement_that_takes_too_long_ends(postgres: PostgresServer) ->
         with postgres.locked(TABLE), pytest.raises(ServiceUnavailableError) as refusal:
             await service.save_result({"a": 1})
         assert str(refusal.value) == (
-            f"PostgreSQL at 127.0.0.1:{postgres.port} ended the statement: it took longer than statement_timeout_seconds "
-            "(SQLSTATE 57014)"
+            f"PostgreSQL at 127.0.0.1:{postgres.port} ended the statement: it took longer than "
+            "statement_timeout_seconds (SQLSTATE 57014)"
         )
         await service.save_result({"b": 2})
         assert rows(postgres) == 1
@@ -264,7 +257,8 @@ async def test_a_server_that_takes_no_writes_is_told_and_left_when_it_does_again
         with pytest.raises(ServiceUnavailableError) as refusal:
             await service.save_result({"b": 2})
         assert str(refusal.value) == (
-            f"PostgreSQL at 127.0.0.1:{postgres.port} takes no writes now: it is a replica, or read only (SQLSTATE 25006)"
+            f"PostgreSQL at 127.0.0.1:{postgres.port} takes no writes now: it is a replica, or read only "
+            "(SQLSTATE 25006)"
         )
         assert await service.get_result(result_id) == {"a": 1}
         assert await service.health_check() is False
@@ -283,8 +277,7 @@ async def test_a_full_disk_is_told_and_over_when_there_is_room_again(postgres: P
         async with running(postgres.url) as service:
             saved: list[str] = []
             with pytest.raises(ServiceUnavailableError) as refusal:
-                for number in range(100):
-                    saved.append(await service.save_result(incompressible(number)))
+                await fill(service, saved)
             assert str(refusal.value) == (
                 f"PostgreSQL at 127.0.0.1:{postgres.port} has no room left on its disk (SQLSTATE 53100)"
             )
@@ -309,6 +302,13 @@ async def test_a_server_with_too_few_connections_serves_all_calls_with_those(pos
         ids = await asyncio.gather(*(service.save_result(result) for result in results))
         assert list(await asyncio.gather(*(service.get_result(result_id) for result_id in ids))) == results
         assert postgres.connections("agent") <= 2
+
+
+async def fill(service: ProductionDatabaseService, saved: list[str]) -> None:
+    """Save results without end, and note their ids."""
+    for number in itertools.count():
+        result_id = await service.save_result(incompressible(number))
+        saved.append(result_id)
 
 
 def incompressible(number: int) -> dict[str, Any]:
