@@ -90,7 +90,7 @@ def test_parts_may_hold_any_character(username: str, password: str, database: st
         ),
         (
             PARTS | {"tls_mode": "require", "ca_bundle": "/ca.pem"},
-            "ca_bundle (sslrootcert) is not used with tls_mode (sslmode) require, which checks no certificate; remove it",
+            "ca_bundle (sslrootcert) is not used with tls_mode (sslmode) require, which checks no certificate",
         ),
         (
             {"connection_string": f"{URL}?options=s3cr3t"},

@@ -26,11 +26,11 @@ from mizzen_runtime.services import ServiceError
 
 ENOUGH = 10_000_000
 
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=10)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
-    max_leaves=20,
+    max_leaves=10,
 )
 
 
