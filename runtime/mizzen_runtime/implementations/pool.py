@@ -156,12 +156,17 @@ class Pool(Generic[Connection]):
             async with asyncio.timeout(self._acquire_timeout):
                 await self._slots.acquire()
         except TimeoutError:
-            raise PoolBusyError(
-                f"all {self._limit} connections of the pool stayed in use for {self._acquire_timeout:g} s; "
-                "raise pool_size, or see what their statements wait for"
-            ) from None
+            raise PoolBusyError(self._told_when_busy()) from None
         finally:
             self._waiting -= 1
+
+    def _told_when_busy(self) -> str:
+        if len(self._lent) < self._limit:  # the others hold their place while they try to connect
+            return f"no connection could be made for {self._acquire_timeout:g} s"
+        return (
+            f"all {self._limit} connections of the pool stayed in use for {self._acquire_timeout:g} s; "
+            "raise pool_size, or see what their statements wait for"
+        )
 
     def _take_idle(self) -> Connection | None:
         if self._closed:

@@ -56,7 +56,7 @@ class ProductionDatabaseService:
         ca_bundle: Path | None = None,
         table: str = DEFAULT_TABLE,
         call_timeout_seconds: float = 5.0,
-        acquire_timeout_seconds: float = 2.0,
+        acquire_timeout_seconds: float = 4.0,
         connect_timeout_seconds: float = 2.0,
         statement_timeout_seconds: float = 4.0,
         max_result_bytes: int = MAX_RESULT_BYTES,

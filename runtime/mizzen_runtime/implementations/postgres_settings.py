@@ -42,7 +42,7 @@ class PostgresSettings(BaseModel):
     """Connections that this pod may have; while all are in use, one more for the health check."""
     call_timeout_seconds: Seconds = 5.0
     """The whole of one call, attempts to connect again included."""
-    acquire_timeout_seconds: Seconds = 2.0
+    acquire_timeout_seconds: Seconds = 4.0
     """For a connection to become free while all are in use."""
     connect_timeout_seconds: Seconds = 2.0
     """One attempt to connect, TLS and authentication included."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mizzen_runtime.implementations.postgres import PING_SECONDS, ProductionDatabaseService
-from mizzen_runtime.services import ServiceUnavailableError
+from mizzen_runtime.services import ServiceError, ServiceUnavailableError
 from tests.integration.services.cutting_proxy import CuttingProxy
 from tests.integration.services.database import running
 from tests.support.postgres import PostgresServer
@@ -235,6 +235,21 @@ async def test_calls_wait_only_so_long_for_a_connection_that_is_in_use(postgres:
         await save
         assert (service.pool.size, service.pool.idle, service.pool.waiting) == (1, 1, 0)
         assert postgres.connections() == 1
+
+
+async def test_a_table_that_was_dropped_is_told_and_made_again(postgres: PostgresServer) -> None:
+    async with running(postgres.url) as service:
+        result_id = await service.save_result({"a": 1})
+        postgres.sql(f"DROP TABLE {TABLE}")
+        with pytest.raises(ServiceError) as refusal:
+            await service.save_result({"b": 2})
+        assert str(refusal.value) == (
+            f"PostgreSQL at 127.0.0.1:{postgres.port} has lost the table of results; start the service again, which makes "
+            "it (SQLSTATE 42P01)"
+        )
+        await service.initialize()
+        assert await service.get_result(result_id) is None
+        assert await service.get_result(await service.save_result({"c": 3})) == {"c": 3}
 
 
 async def test_a_statement_that_takes_too_long_ends(postgres: PostgresServer) -> None:

@@ -96,6 +96,17 @@ async def test_a_wait_for_one_in_use_has_an_end(server: FakeServer) -> None:
     assert pool.figures == PoolFigures(limit=1, size=1, idle=1, waiting=0)
 
 
+async def test_a_wait_for_those_who_cannot_connect_has_an_end(server: FakeServer) -> None:
+    pool = pool_of(server, limit=1, acquire_timeout=0.05)
+    server.hangs = True
+    connecting = asyncio.create_task(hold(pool, asyncio.Event()))
+    await until(lambda: server.attempts != [])
+    with pytest.raises(PoolBusyError, match=r"^no connection could be made for 0\.05 s$"):
+        await hold(pool, asyncio.Event())
+    with pytest.raises(TimeoutError):
+        await connecting
+
+
 async def test_a_spare_one_is_there_while_all_are_in_use_and_goes_again(server: FakeServer) -> None:
     pool = pool_of(server, limit=1)
     async with pool.connection():
