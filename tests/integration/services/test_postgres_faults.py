@@ -244,8 +244,8 @@ async def test_a_table_that_was_dropped_is_told_and_made_again(postgres: Postgre
         with pytest.raises(ServiceError) as refusal:
             await service.save_result({"b": 2})
         assert str(refusal.value) == (
-            f"PostgreSQL at 127.0.0.1:{postgres.port} has lost the table of results; start the service again, which makes "
-            "it (SQLSTATE 42P01)"
+            f"PostgreSQL at 127.0.0.1:{postgres.port} has lost the table of results; start the service again, which "
+            "makes it (SQLSTATE 42P01)"
         )
         await service.initialize()
         assert await service.get_result(result_id) is None
