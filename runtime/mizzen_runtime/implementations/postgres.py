@@ -7,7 +7,6 @@ frozen server to confirm), importing it takes 5 MiB (psycopg with its binary par
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
@@ -53,7 +52,7 @@ class ProductionDatabaseService:
         pool_size: int = 10,
         *,
         tls_mode: TlsMode | None = None,
-        ca_bundle: Path | None = None,
+        ca_bundle: str | None = None,
         table: str = DEFAULT_TABLE,
         call_timeout_seconds: float = 5.0,
         acquire_timeout_seconds: float = 4.0,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
@@ -26,8 +25,8 @@ class Address:
     username: str
     password: str = field(repr=False)
     tls_mode: TlsMode
-    ca_bundle: Path | None
-    """PEM file of the authorities that are trusted; None for the system's."""
+    ca_bundle: str | None
+    """The authorities that are trusted, in PEM, or the path of a file with them; None for the system's."""
 
     def __str__(self) -> str:
         """Give it as messages name it."""
@@ -41,7 +40,7 @@ def connection_string(*, host: str, port: int, database: str, username: str, pas
     return f"postgresql://{user}:{secret}@{bracketed}:{port}/{name}"
 
 
-def parse_address(connection_string: str, tls_mode: TlsMode | None, ca_bundle: Path | None) -> Address:
+def parse_address(connection_string: str, tls_mode: TlsMode | None, ca_bundle: str | None) -> Address:
     """Read a connection string.
 
     Args:
@@ -62,7 +61,7 @@ def parse_address(connection_string: str, tls_mode: TlsMode | None, ca_bundle: P
     parameters = dict(parse_qsl(url.query, keep_blank_values=True))
     faults = [*_faults_of_url(url), *_faults_of_parameters(parameters, tls_mode, ca_bundle)]
     mode = _mode(parameters.get("sslmode")) or tls_mode or DEFAULT_TLS_MODE
-    bundle = Path(parameters["sslrootcert"]) if "sslrootcert" in parameters else ca_bundle
+    bundle = parameters.get("sslrootcert", ca_bundle)
     if bundle is not None and mode not in VERIFYING:
         faults.append(
             f"ca_bundle (sslrootcert) is not used with tls_mode (sslmode) {mode}, which checks no certificate; "
@@ -94,9 +93,7 @@ def _faults_of_url(url: SplitResult) -> Iterator[str]:
         yield "connection_string has a # in it; quote it as %23"
 
 
-def _faults_of_parameters(
-    parameters: dict[str, str], tls_mode: TlsMode | None, ca_bundle: Path | None
-) -> Iterator[str]:
+def _faults_of_parameters(parameters: dict[str, str], tls_mode: TlsMode | None, ca_bundle: str | None) -> Iterator[str]:
     if parameters.keys() - {"sslmode", "sslrootcert"}:
         yield "connection_string has parameters other than sslmode and sslrootcert; remove them"
     if "sslmode" in parameters:

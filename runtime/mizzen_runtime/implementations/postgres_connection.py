@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from pathlib import Path
 from typing import TypeAlias
 
 import asyncpg
@@ -58,13 +57,17 @@ class Connector:
         )
 
 
-def _tls_context(mode: TlsMode, ca_bundle: Path | None) -> ssl.SSLContext:
+def _tls_context(mode: TlsMode, ca_bundle: str | None) -> ssl.SSLContext:
+    is_path = ca_bundle is not None and "-----BEGIN" not in ca_bundle
+    name = f"the file {ca_bundle!r} of ca_bundle" if is_path else "ca_bundle"
     try:
-        context = ssl.create_default_context(cafile=ca_bundle)
-    except ssl.SSLError:
-        raise ServiceError(f"ca_bundle {str(ca_bundle)!r} holds no certificate in PEM form") from None
+        context = ssl.create_default_context(
+            cafile=ca_bundle if is_path else None, cadata=None if is_path else ca_bundle
+        )
+    except (ssl.SSLError, ValueError):
+        raise ServiceError(f"{name} holds no certificates in PEM; correct it") from None
     except OSError as error:
-        raise ServiceError(f"ca_bundle {str(ca_bundle)!r} cannot be read: {error.strerror}") from None
+        raise ServiceError(f"{name} cannot be read: {error.strerror}") from None
     context.check_hostname = mode == "verify-full"
     if mode not in VERIFYING:
         context.verify_mode = ssl.CERT_NONE

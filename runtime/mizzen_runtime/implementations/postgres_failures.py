@@ -101,7 +101,7 @@ def _tls_fault(error: ssl.SSLError, address: Address) -> str:
         return "has a certificate that has expired; renew it"
     if address.ca_bundle is None:
         return "has a certificate of an authority that the system does not trust; set ca_bundle"
-    return f"has a certificate that no authority in ca_bundle {str(address.ca_bundle)!r} has signed; correct it"
+    return "has a certificate that no authority in ca_bundle has signed; correct it"
 
 
 def _broken(error: Exception) -> str:

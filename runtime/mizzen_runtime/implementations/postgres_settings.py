@@ -1,6 +1,5 @@
 """The settings of the database service on PostgreSQL."""
 
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -34,8 +33,9 @@ class PostgresSettings(BaseModel):
     tls_mode: TlsMode | None = None
     """`verify-full` unless set; `verify-ca` for the certificate of a trusted authority, whatever host it is for;
     `require` for TLS without a look at who answers; `disable` for plain text."""
-    ca_bundle: Path | None = None
-    """PEM file of the authorities that are trusted; the system's unless set."""
+    ca_bundle: Annotated[str, Field(min_length=1)] | None = None
+    """The authorities that are trusted: their certificates in PEM, or the path of a file with them; the system's unless
+    set."""
     table: Annotated[str, Field(pattern=TABLE_PATTERN)] = DEFAULT_TABLE
     """Table of the results, in the first schema of the user's search path; made at start if it is not there."""
     pool_size: Annotated[int, Field(ge=1, le=1000)] = 10

@@ -2,43 +2,48 @@
 
 from typing import Any, Protocol, runtime_checkable
 
+# Optional on any service:
+#   async def initialize(self) -> None     awaited once before the service is used
+#   async def close(self) -> None          awaited once when nobody uses it any more
+#   async def health_check(self) -> bool   whether it can do its work now
+
 
 @runtime_checkable
 class DatabaseService(Protocol):
-    """Keeps results of agents."""
+    """Keeps results."""
 
     async def save_result(self, result_data: dict[str, Any]) -> str:
-        """Keep a result, and give the id under which it is found again."""
+        """Save a result and give its id."""
         ...
 
     async def get_result(self, result_id: str) -> dict[str, Any] | None:
-        """Give the result of that id; None if there is none."""
+        """Give a result, or None if there is none with this id."""
         ...
 
     async def health_check(self) -> bool:
-        """Tell whether the service can be used now."""
+        """Tell whether results can be saved and read now."""
         ...
 
 
 @runtime_checkable
 class ExternalAPIService(Protocol):
-    """Asks a system outside."""
+    """Asks somebody else's HTTP API."""
 
     async def fetch_data(self, query: str) -> dict[str, Any]:
-        """Give what the system answers to a query."""
+        """Give what the API answers to a query."""
         ...
 
     async def validate_source(self, source_url: str) -> bool:
-        """Tell whether a URL may be used as a source, and answers."""
+        """Tell whether a URL may be asked, and answers."""
         ...
 
 
 @runtime_checkable
 class CacheService(Protocol):
-    """Keeps values for a while."""
+    """Keeps values for some time."""
 
     async def get(self, key: str) -> Any:
-        """Give the value of a key; None if it is not there."""
+        """Give the value of a key, or None if it is not there."""
         ...
 
     async def set(self, key: str, value: Any, ttl: int = 3600) -> None:
@@ -46,13 +51,13 @@ class CacheService(Protocol):
         ...
 
     async def invalidate(self, pattern: str) -> int:
-        """Remove the keys that match a glob pattern, and give how many there were."""
+        """Remove the keys that match a glob pattern, and give their number."""
         ...
 
 
 class ServiceError(Exception):
-    """A service could not do what it was asked for. The message is ours: it holds no secret and no data."""
+    """A service could not do what it was asked for; the message is ours and holds no secret and no data."""
 
 
 class ServiceUnavailableError(ServiceError):
-    """A service cannot be reached, or did not answer in time: it may work later."""
+    """The service cannot be reached, or did not answer in time: it may work later."""

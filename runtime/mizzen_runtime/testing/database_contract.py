@@ -163,6 +163,12 @@ class DatabaseContract:
             assert await database.get_result(result_id) == {"before": True}
         assert await database.get_result(await database.save_result({"after": True})) == {"after": True}
 
+    async def test_it_may_be_closed_twice(self, database: DatabaseService) -> None:
+        close = getattr(database, "close", None)
+        if close is not None:  # it is optional
+            await close()
+            await close()
+
     async def test_it_is_healthy(self, database: DatabaseService) -> None:
         assert await database.health_check() is True
 

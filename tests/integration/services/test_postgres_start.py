@@ -273,12 +273,16 @@ async def test_no_password_is_in_what_a_service_shows(shared_postgres: PostgresS
 
 
 async def test_an_unreadable_bundle_of_authorities_is_told(shared_postgres: PostgresServer, tmp_path: Path) -> None:
-    empty = tmp_path / "empty.pem"
-    empty.touch()
-    absent = tmp_path / "absent.pem"
+    empty = str(tmp_path / "empty.pem")
+    (tmp_path / "empty.pem").touch()
+    absent = str(tmp_path / "absent.pem")
     texts = {
-        empty: f"ca_bundle {str(empty)!r} holds no certificate in PEM form",
-        absent: f"ca_bundle {str(absent)!r} cannot be read: No such file or directory",
+        empty: f"the file {empty!r} of ca_bundle holds no certificates in PEM; correct it",
+        absent: f"the file {absent!r} of ca_bundle cannot be read: No such file or directory",
+        "-----BEGIN CERTIFICATE-----": "ca_bundle holds no certificates in PEM; correct it",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----": (
+            "ca_bundle holds no certificates in PEM; correct it"
+        ),
     }
     for bundle, text in texts.items():
         url = shared_postgres.url_of(ADMIN, PASSWORD, tls_mode=None)

@@ -29,7 +29,7 @@ def tls_postgres(authority: Authority) -> Iterator[PostgresServer]:
     server.close()
 
 
-async def start(server: PostgresServer, mode: TlsMode | None, bundle: Path | None, host: str = "localhost") -> None:
+async def start(server: PostgresServer, mode: TlsMode | None, bundle: str | None, host: str = "localhost") -> None:
     url = server.url_of(ADMIN, PASSWORD, host=host, tls_mode=None)
     async with running(url, tls_mode=mode, ca_bundle=bundle):
         tls = server.sql(
@@ -43,19 +43,23 @@ async def start(server: PostgresServer, mode: TlsMode | None, bundle: Path | Non
 async def test_modes_that_ask_for_no_host_take_any(
     tls_postgres: PostgresServer, authority: Authority, mode: TlsMode, host: str
 ) -> None:
-    await start(tls_postgres, mode, authority.bundle if mode == "verify-ca" else None, host)
+    await start(tls_postgres, mode, str(authority.bundle) if mode == "verify-ca" else None, host)
 
 
 @pytest.mark.parametrize("mode", [None, "verify-full"])
 async def test_a_full_check_takes_the_right_host(
     tls_postgres: PostgresServer, authority: Authority, mode: TlsMode | None
 ) -> None:
-    await start(tls_postgres, mode, authority.bundle)
+    await start(tls_postgres, mode, str(authority.bundle))
+
+
+async def test_the_authorities_may_be_given_as_text(tls_postgres: PostgresServer, authority: Authority) -> None:
+    await start(tls_postgres, None, authority.bundle.read_text())
 
 
 async def test_a_full_check_refuses_another_host(tls_postgres: PostgresServer, authority: Authority) -> None:
     with pytest.raises(ServiceError) as refusal:
-        await start(tls_postgres, "verify-full", authority.bundle, host="127.0.0.1")
+        await start(tls_postgres, "verify-full", str(authority.bundle), host="127.0.0.1")
     assert str(refusal.value) == (
         f"PostgreSQL at 127.0.0.1:{tls_postgres.port} has a certificate for another host than '127.0.0.1'; use the "
         "name in it, or tls_mode=verify-ca"
@@ -68,10 +72,10 @@ async def test_a_certificate_of_another_authority_is_refused(
 ) -> None:
     other = Authority(tmp_path, "another authority")
     with pytest.raises(ServiceError) as refusal:
-        await start(tls_postgres, mode, other.bundle)
+        await start(tls_postgres, mode, str(other.bundle))
     assert str(refusal.value) == (
-        f"PostgreSQL at localhost:{tls_postgres.port} has a certificate that no authority in ca_bundle "
-        f"{str(other.bundle)!r} has signed; correct it"
+        f"PostgreSQL at localhost:{tls_postgres.port} has a certificate that no authority in ca_bundle has signed; "
+        "correct it"
     )
 
 
@@ -96,7 +100,7 @@ async def test_a_server_that_asks_for_tls_is_told_of(tls_postgres: PostgresServe
 async def test_a_certificate_that_has_expired_is_refused(postgres: PostgresServer, authority: Authority) -> None:
     postgres.speak_tls(*authority.issue("DNS:localhost", days=-1))
     with pytest.raises(ServiceError) as refusal:
-        await start(postgres, "verify-full", authority.bundle)
+        await start(postgres, "verify-full", str(authority.bundle))
     assert str(refusal.value) == (
         f"PostgreSQL at localhost:{postgres.port} has a certificate that has expired; renew it"
     )
