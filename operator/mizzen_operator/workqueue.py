@@ -84,10 +84,13 @@ class WorkQueue(Generic[K]):
         self._suspended = False
 
     def add(self, key: K, priority: Priority = Priority.HIGH) -> None:
-        """Have a key worked on as soon as possible."""
+        """Have a key worked on as soon as possible; what was to bring it back later is settled by that."""
         if self._suspended:
             return
         self._due.pop(key, None)
+        self._queue(key, priority)
+
+    def _queue(self, key: K, priority: Priority) -> None:
         if key in self._working:
             self._again[key] = min(priority, self._again.get(key, priority))
             return
@@ -141,8 +144,9 @@ class WorkQueue(Generic[K]):
         """End the work on a key that was taken."""
         self._observer.finished(self._clock() - self._working.pop(key))
         priority = self._again.pop(key, None)
-        if priority is not None:
-            self.add(key, priority)
+        if priority is not None and not self._suspended:
+            # Not `add`: what was to bring it back later may have been asked for after it was added again.
+            self._queue(key, priority)
 
     def next_due(self) -> float | None:
         """Seconds until a delayed key's time comes; None if no key is delayed."""

@@ -8,10 +8,13 @@ import pytest
 import yaml
 
 from demo.installation import SAMPLES
+from mizzen_operator.desired.deployment import REVISION_HISTORY_LIMIT
 from tests.conftest import Platform
 from tests.support.http import Answer, call
 from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.waiting import wait_for
+
+OWN = "app.kubernetes.io/instance=triage"
 
 
 @pytest.fixture
@@ -109,17 +112,39 @@ def child_name(namespace: Namespace, kind: str) -> str:
     return f"triage-{namespace.get('agd', 'triage')['status']['stableRevision']}"
 
 
-def test_an_account_of_ones_own_takes_the_place_of_the_operators(platform: Platform, namespace: Namespace) -> None:
-    namespace.apply(agent_deployment("triage"))
-    namespace.wait_ready("triage")
-    assert namespace.find("serviceaccount", "triage") is not None
+def test_what_an_agent_no_longer_uses_is_removed(platform: Platform, namespace: Namespace) -> None:
+    """The configurations of revisions that cannot be rolled back to any more, and an account that has a successor."""
+    revisions = [
+        applied_revision(namespace, agent={"instructions": f"Try {number}."})
+        for number in range(REVISION_HISTORY_LIMIT + 3)
+    ]
+    kept = {f"triage-{revision}" for revision in revisions[-1 - REVISION_HISTORY_LIMIT :]}
+    wait_for(lambda: names(namespace, "configmap") == kept, "the configurations that may be needed", seconds=60)
+    assert names(namespace, "serviceaccount") == {"triage"}
+
     namespace.kubectl("create", "serviceaccount", "of-the-team")
-    namespace.apply(agent_deployment("triage", pod={"serviceAccountName": "of-the-team"}))
-    wait_for(lambda: namespace.find("serviceaccount", "triage") is None, "the operator's account is gone", seconds=60)
-    namespace.wait_ready("triage")
-    pods = [pod for pod in namespace.list("pods", "app.kubernetes.io/instance=triage") if alive(pod)]
-    assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"of-the-team"}
+    applied_revision(namespace, pod={"serviceAccountName": "of-the-team"})
+    wait_for(lambda: not names(namespace, "serviceaccount"), "the operator's account is gone", seconds=60)
     assert namespace.find("serviceaccount", "of-the-team") is not None
+
+
+def applied_revision(namespace: Namespace, **spec: Any) -> str:
+    """Apply an agent without pods, and give the revision once its Deployment has it."""
+    namespace.apply(agent_deployment("triage", replicas=0, **spec))
+
+    def rolled() -> str:
+        agent = namespace.get("agd", "triage")
+        assert agent.get("status", {}).get("observedGeneration") == agent["metadata"]["generation"]
+        (deployment,) = namespace.list("deployments", OWN)
+        revision = str(deployment["spec"]["template"]["metadata"]["labels"]["mizzen.dev/revision"])
+        assert deployment["status"].get("observedGeneration") == deployment["metadata"]["generation"]
+        return revision
+
+    return wait_for(rolled, "a Deployment of the newest generation")
+
+
+def names(namespace: Namespace, kind: str) -> set[str]:
+    return {item["metadata"]["name"] for item in namespace.list(kind, OWN)}
 
 
 def test_a_deleted_agent_takes_everything_with_it(platform: Platform, namespace: Namespace) -> None:

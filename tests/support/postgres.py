@@ -31,7 +31,8 @@ STOP_SECONDS = 60
 class PostgresServer:
     """One server, with its administrator and one database."""
 
-    def __init__(self) -> None:
+    def __init__(self, primary: "PostgresServer | None" = None) -> None:
+        """Start one; as a replica if there is a primary."""
         self.folder = Path(tempfile.mkdtemp(prefix="mizzen-postgres-"))
         self._user = _user_without_rights()
         if self._user is not None:
@@ -40,9 +41,14 @@ class PostgresServer:
         self._options: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self.folder / "log"
-        subprocess.run(["cp", "--archive", _template(self._user), self._data], check=True)
-        self.start()
-        self.sql(f"CREATE DATABASE {DATABASE}", database="postgres")
+        if primary is None:
+            subprocess.run(["cp", "--archive", _template(self._user), self._data], check=True)
+            self.start()
+            self.sql(f"CREATE DATABASE {DATABASE}", database="postgres")
+        else:
+            source = ["--host=127.0.0.1", f"--port={primary.port}", f"--username={ADMIN}", "--checkpoint=fast"]
+            self._run("pg_basebackup", *source, f"--pgdata={self._data}", "--write-recovery-conf", PGPASSWORD=PASSWORD)
+            self.start()
 
     @property
     def _data(self) -> Path:

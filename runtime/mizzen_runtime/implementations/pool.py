@@ -144,11 +144,13 @@ class Pool(Generic[Connection]):
         """
         self._closed = True
         self.drop_idle()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._all_back.wait()
-        for connection in list(self._lent):
-            connection.terminate()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._all_back.wait()
+        finally:  # whoever waits for this may have less time
+            for connection in list(self._lent):
+                connection.terminate()
 
     async def _take_slot(self) -> None:
         self._waiting += 1

@@ -1,21 +1,20 @@
 """The settings of the database service on PostgreSQL."""
 
+from ipaddress import IPv6Address
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from mizzen_runtime.implementations.postgres_address import DEFAULT_PORT, TlsMode, connection_string, parse_address
 from mizzen_runtime.implementations.results import DEFAULT_TABLE, MAX_RESULT_BYTES, TABLE_PATTERN
 
-Seconds = Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.01, le=300, allow_inf_nan=False)]
 
 
 class PostgresSettings(BaseModel):
     """Where the server is, either as a whole `connection_string` or by its parts, and how it is used."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
     connection_string: SecretStr | None = None
     """`postgresql://user:password@host:5432/database`, with `sslmode` and `sslrootcert` as parameters. Instead of
@@ -50,6 +49,16 @@ class PostgresSettings(BaseModel):
     """One statement in the server: what ends one there whose caller has given up."""
     max_result_bytes: Annotated[int, Field(ge=2, le=64 * 1024 * 1024)] = MAX_RESULT_BYTES
     """Size of one result as JSON; a larger one is refused."""
+
+    @field_validator("host")
+    @classmethod
+    def _is_without_port(cls, host: str | None) -> str | None:
+        if host is not None and ":" in host:
+            try:
+                IPv6Address(host)
+            except ValueError:
+                raise ValueError("is neither a name nor an address; write the port as port") from None
+        return host
 
     @model_validator(mode="after")
     def _names_one_server(self) -> Self:

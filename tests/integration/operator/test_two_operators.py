@@ -120,7 +120,7 @@ def test_idle_the_one_asks_only_to_renew_and_the_other_nothing(
 
 def asked(audit: AuditLog, namespace: Namespace, operator: OperatorProcess) -> Counter[str]:
     """Give how often an operator asked for what."""
-    events = audit.requests(namespace.name, operator.user_agent())
+    events = audit.requests(namespace.name, user_agent=operator.user_agent())
     return Counter(f"{event['verb']} {resource(event)}" for event in events)
 
 

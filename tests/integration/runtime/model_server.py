@@ -149,8 +149,8 @@ def pauses_after_first_word(text: str) -> Behaviour:
 def floods(exchange: Exchange) -> None:
     """Stream 30 MB, more than the buffers on the way hold."""
     exchange.begin_stream()
-    for _ in range(300):
-        exchange.send_chunk({"role": "assistant", "content": "x" * 100_000})
+    for _ in range(30):
+        exchange.send_chunk({"role": "assistant", "content": "x" * 1_000_000})
     exchange.send_chunk({}, "stop")
     exchange.end_stream()
 

@@ -78,7 +78,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(start: Start) -> None:
 def test_a_client_that_does_not_read_is_cut_off(start: Start, model_server: ModelServer) -> None:
     model_server.will(model.floods)
     # Long enough for the buffers on the way to fill first, also on a busy machine.
-    runtime = start(config_of(scripted(model_server)), "--request-timeout", "5")
+    runtime = start(config_of(scripted(model_server)), "--request-timeout", "8")
 
     runtime.wait_logged("serving")
     before = runtime.metric("process_open_fds")

@@ -6,8 +6,6 @@ import pytest
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 
-pytest.register_assert_rewrite("mizzen_runtime.testing.cache_contract", "mizzen_runtime.testing.external_api_contract")
-
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:

@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -283,6 +283,21 @@ async def test_a_server_that_takes_no_writes_is_told_and_left_when_it_does_again
         await service.save_result({"b": 2})
         assert await service.health_check() is True
         assert rows(postgres) == 2
+
+
+async def test_a_replica_is_told_and_used_for_all_once_it_is_the_primary(postgres: PostgresServer) -> None:
+    async with running(postgres.url) as service:
+        result_id = await service.save_result({"a": 1})
+    with closing(PostgresServer(primary=postgres)) as replica:
+        async with running(replica.url) as service:
+            assert await service.get_result(result_id) == {"a": 1}
+            assert await service.health_check() is False
+            with pytest.raises(ServiceUnavailableError, match="takes no writes now: it is a replica, or read only"):
+                await service.save_result({"b": 2})
+            postgres.kill()
+            replica.sql("SELECT pg_promote()")
+            assert await service.get_result(await service.save_result({"b": 2})) == {"b": 2}
+            assert await service.health_check() is True
 
 
 async def test_a_full_disk_is_told_and_over_when_there_is_room_again(postgres: PostgresServer) -> None:

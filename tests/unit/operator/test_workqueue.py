@@ -144,6 +144,21 @@ def test_a_key_that_is_added_while_worked_on_comes_again_and_not_at_the_same_tim
     assert queue.take() == "a"
 
 
+def test_a_delay_that_is_asked_for_after_a_key_was_added_again_counts() -> None:
+    clock = Clock()
+    queue = make(clock)
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.add("a")
+    queue.add_after("a", 1)
+    queue.done("a")
+    assert queue.take() == "a"
+    queue.done("a")
+    assert queue.take() is None
+    clock.now += 1
+    assert queue.take() == "a"
+
+
 def test_what_a_person_did_goes_before_what_a_resync_found() -> None:
     queue = make()
     queue.add("old", Priority.LOW)

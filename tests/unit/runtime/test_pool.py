@@ -248,3 +248,16 @@ async def test_closing_ends_what_goes_on_for_too_long(server: FakeServer) -> Non
     end.set()
     await call
     assert pool.figures.size == 0
+
+
+async def test_closing_that_is_given_up_ends_all_at_once(server: FakeServer) -> None:
+    pool = pool_of(server)
+    end = asyncio.Event()
+    call = asyncio.create_task(hold(pool, end))
+    await until(lambda: pool.figures.size == 1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await pool.close(60)
+    assert server.open == 0
+    end.set()
+    await call

@@ -33,6 +33,12 @@ def test_all_values_may_be_texts() -> None:
     assert (settings.port, settings.pool_size, settings.call_timeout_seconds) == (6432, 3, 1.5)
 
 
+def test_the_host_may_be_any_address() -> None:
+    for host in ("db.example", "127.0.0.1", "::1", "fe80::1"):
+        settings = PostgresSettings.model_validate(PARTS | {"host": host})
+        assert parse_address(settings.whole_connection_string(), None, None).host == host
+
+
 def test_parts_are_one_address() -> None:
     address = parse_address(PostgresSettings.model_validate(PARTS).whole_connection_string(), None, None)
     assert (address.host, address.port, address.database, address.username, address.password) == (
@@ -155,6 +161,9 @@ def test_everything_wrong_with_a_connection_string_is_told_at_once() -> None:
         ("table", "a" * 64),
         ("host", "db/other"),
         ("host", ""),
+        ("host", "db:5432"),
+        ("host", "[::1]"),
+        ("statement_timeout_seconds", "0.0001"),
         ("hostname", "db"),
     ],
 )
