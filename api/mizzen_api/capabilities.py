@@ -75,16 +75,22 @@ def capability_problem(entry: str | dict[str, Any]) -> str | None:
 
 
 def argument_of(entry: Any, name: str, argument: str) -> Any:
-    """Give an argument of a capability, if an entry of `agent.capabilities` is that capability and has it; else None."""
+    """Give an argument of a capability, if an entry of `agent.capabilities` is that one and has it; else None."""
     if not isinstance(entry, dict):
         return None
-    arguments = entry["arguments"] if entry.keys() == {"name", "arguments"} and entry["name"] == name else entry.get(name)
+    arguments = (
+        entry["arguments"] if entry.keys() == {"name", "arguments"} and entry["name"] == name else entry.get(name)
+    )
     return arguments.get(argument) if isinstance(arguments, dict) else None
 
 
 def _python_tools_problem(arguments: object) -> str | None:
     tools = arguments.get("tools") if isinstance(arguments, dict) and arguments.keys() == {"tools"} else None
-    if isinstance(tools, list) and tools and all(isinstance(tool, str) and _IMPORT_PATH.fullmatch(tool) for tool in tools):
+    if (
+        isinstance(tools, list)
+        and tools
+        and all(isinstance(tool, str) and _IMPORT_PATH.fullmatch(tool) for tool in tools)
+    ):
         return None
     return f"capability {PYTHON_TOOLS!r} takes `tools`: a list of functions, each as package.module:name"
 

@@ -3,11 +3,11 @@
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from mizzen_api.contract import RuntimeConfig, ServiceReport, StateReport
-from mizzen_api.problems import Problem
 from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
@@ -27,6 +27,9 @@ from mizzen_runtime.redaction import Redactor
 from mizzen_runtime.running_services import RunningServices
 from mizzen_runtime.service_wiring import define_services
 from mizzen_runtime.settings_files import values_of
+
+if TYPE_CHECKING:
+    from mizzen_api.problems import Problem
 
 
 @dataclass(frozen=True)

@@ -87,9 +87,7 @@ def _injected(function: Callable[..., Any], needs: Sequence[Need]) -> Callable[.
         def call(mizzen_run_context: RunContext[AgentServices], **given: Any) -> Any:
             return function(**arguments_of(mizzen_run_context, given))
 
-    context = inspect.Parameter(
-        _CONTEXT, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=RunContext[AgentServices]
-    )
+    context = inspect.Parameter(_CONTEXT, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=RunContext[AgentServices])
     kept = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in left]
     annotations = {each.name: each.annotation for each in left if each.annotation is not inspect.Parameter.empty}
     call.__signature__ = signature.replace(parameters=[context, *kept])  # type: ignore[attr-defined]
