@@ -1,6 +1,7 @@
 """Checks an agent that own code made: what the runtime cannot serve is told at the start, not to the first caller."""
 
 from collections.abc import Iterator, Sequence
+from inspect import isclass
 from types import NoneType
 from typing import Any, get_args
 
@@ -21,7 +22,8 @@ _UNFINISHED = (DeferredToolRequests, PendingModelResponse)
 
 def check_own_agent(agent: OwnAgent) -> Iterator[Problem]:
     """Find what the runtime cannot give to an agent, apart from its model and its output's schema."""
-    if deps_type_of(agent) is not None and agent.deps_type.__module__ == "builtins":
+    deps_type = deps_type_of(agent)
+    if deps_type is not None and (not isclass(deps_type) or deps_type.__module__ == "builtins"):
         yield _problem(
             f"the agent wants dependencies of type {_name_of(agent.deps_type)}, which cannot hold services",
             "give it AgentServices, or a dataclass whose fields are interfaces of services, as deps_type",

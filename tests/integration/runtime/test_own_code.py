@@ -323,13 +323,13 @@ def test_an_agent_that_cannot_be_served_is_told_all_that_is_in_the_way(start: St
 
         def make_opaque(amount: float) -> Opaque: ...
 
-        agent = Agent(deps_type=Opaque, output_type=[make_opaque, DeferredToolRequests])
+        agent = Agent(deps_type=str, output_type=[make_opaque, DeferredToolRequests])
     """
 
     problems = problems_of(start(own("acme:agent"), **write(code)))
 
     assert [problem["message"].partition(",")[0].partition(":")[0] for problem in problems] == [
-        "the agent wants dependencies of type Opaque",
+        "the agent wants dependencies of type str",
         "its output may be DeferredToolRequests",
         "its output has no JSON schema",
         "the agent has no model",
