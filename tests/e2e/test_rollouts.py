@@ -19,12 +19,12 @@ from tests.support.load import Load, figures
 from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.waiting import wait_for
 
-IN_FLIGHT = 200 if FULL_SIZE else 20
+IN_FLIGHT = 100 if FULL_SIZE else 20
 """Of each of the two clients."""
 TIMES = 2 if FULL_SIZE else 1
 """How often each disturbance happens."""
 REPLICAS = 3
-MODEL_SECONDS = IN_FLIGHT / 50
+MODEL_SECONDS = 2 * IN_FLIGHT / 25
 """What an answer takes: so that as many in flight are no more than two cores answer beside all else."""
 AGENT = "triage"
 PODS = f"app.kubernetes.io/instance={AGENT}"

@@ -41,7 +41,8 @@ print(json.dumps({
     'user': [os.getuid(), os.getgid()],
     'writable': [folder for folder in ('/', '/opt', '/usr', '/etc', '/var', '/tmp', str(packages)) if writable(folder)],
     'compilers': [name for name in ('cc', 'gcc', 'g++', 'clang', 'ld', 'make') if shutil.which(name)],
-    'caches': [path for path in ('/root/.cache', '/tmp/.cache', '/var/cache/apt/archives', '/var/lib/apt/lists')
+    'caches': [path for path in (os.path.expanduser('~root/.cache'), '/tmp/.cache', '/var/cache/apt/archives',
+                                 '/var/lib/apt/lists')
                if os.path.isdir(path) and os.access(path, os.R_OK) and any(
                    name not in ('lock', 'partial') for name in os.listdir(path))],
     'left_over': [path for path in ('/build', '/project', '/run/secrets/pip', '/run/secrets/ca')

@@ -112,6 +112,7 @@ def test_idle_the_one_asks_only_to_renew_and_the_other_nothing(
     leader, standby = pair
     for operator in pair:
         wait_for(partial(has_asked, audit, namespace, operator, "watch"), "a watch of each kind")
+    wait_for(lambda: asked(audit, namespace, standby)["watch leases"], "the standby's watch of the Lease")
     idle = AuditLog.from_now(audit.path)
     wait_for(lambda: asked(idle, namespace, leader).total() >= 3, "three renewals")
     assert set(asked(idle, namespace, leader)) == {"update leases"}
