@@ -234,8 +234,6 @@ class ServiceReport(ApiModel):
     """Absent until it was asked for the first time."""
     reason: str = ""
     """Why it is not healthy."""
-    reload_failure: str = ""
-    """Why its changed settings are not in force; empty if they are."""
 
 
 class StateReport(ApiModel):
@@ -259,3 +257,7 @@ class StateReport(ApiModel):
     """The model chain by name."""
     services: tuple[ServiceReport, ...] = ()
     """The agent's services that live as long as the process."""
+    test_services: bool = False
+    """Whether test doubles stand in for services."""
+    reload_failures: tuple[Problem, ...] = ()
+    """Why changed ConfigMaps and Secrets are not in force, one for each service or model chain that stays as it was."""

@@ -1,20 +1,27 @@
 """Notices when mounted ConfigMaps and Secrets change. Kubelet swaps a link, so a folder is never seen half changed."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+
+from mizzen_api.contract import RuntimeConfig
 
 CHECK_SECONDS = 2.0
 """From one look to the next. Kubelet takes up to two minutes until a change is in the pod: this adds nothing to it."""
 AGAIN_SECONDS = 10.0
 """Until a change that could not be taken up is tried again: what it leads to may only have been away."""
 
-log = logging.getLogger("mizzen.services")
-
 State = frozenset[tuple[str, int, int, int]]
 TakeUp = Callable[[], Awaitable[bool]]
 """Takes up a change; gives whether that succeeded."""
+
+
+def folders_of(config: RuntimeConfig) -> Iterator[Path]:
+    """Give all folders whose files may change while the process lives."""
+    keys = (model.api_key for model in config.models)
+    values = (secret.source for secret in config.secrets or ())
+    yield from (Path(source.path).parent for source in (*keys, *values) if source is not None)
+    yield from (Path(source.path) for service in config.services or () for source in service.sources)
 
 
 def state_of(folder: Path) -> State:
@@ -37,14 +44,15 @@ def _state_of_file(path: Path) -> tuple[str, int, int, int] | None:
 class MountedFiles:
     """Looks at folders again and again, and has their changes taken up."""
 
-    def __init__(self, watched: Iterable[tuple[Path, TakeUp]]) -> None:
-        """Remember how each folder is now.
+    def __init__(self, watched: Iterable[tuple[Path, TakeUp]], seen: Mapping[Path, State]) -> None:
+        """Watch nothing yet.
 
         Args:
             watched: Folders, each with what takes up its changes; the same for folders whose changes belong together.
+            seen: How each folder was before anything was read from it.
         """
         self._folders: Mapping[Path, TakeUp] = dict(watched)
-        self._seen = {folder: state_of(folder) for folder in self._folders}
+        self._seen = dict(seen)
 
     async def watch(self) -> None:
         """Take up changes for as long as the process lives."""

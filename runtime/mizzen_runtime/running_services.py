@@ -1,13 +1,12 @@
 """The agent's services while the process lives: started, pinged, reloaded, closed."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mizzen_api.problems import Problem, join_problems
+from mizzen_api.problems import Problem
 from mizzen_runtime.container import (
     AgentServices,
     ContainerError,
@@ -17,11 +16,10 @@ from mizzen_runtime.container import (
     StartFailedError,
 )
 from mizzen_runtime.metrics import ServiceMetrics
-from mizzen_runtime.mounted_files import MountedFiles, TakeUp
+from mizzen_runtime.mounted_files import TakeUp
+from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.service_health import ServiceHealth, ServiceState, ping
 from mizzen_runtime.service_wiring import ServiceDefinition, register
-
-log = logging.getLogger("mizzen.services")
 
 
 class _UnhealthyError(Exception):
@@ -31,17 +29,20 @@ class _UnhealthyError(Exception):
 class RunningServices:
     """All services of one agent."""
 
-    def __init__(self, definitions: Sequence[ServiceDefinition], namespace: str, metrics: ServiceMetrics) -> None:
+    def __init__(
+        self, definitions: Sequence[ServiceDefinition], namespace: str, metrics: ServiceMetrics, reloads: Reloads
+    ) -> None:
         """Start nothing yet.
 
         Args:
             definitions: What `spec.services` stands for.
             namespace: Where their ConfigMaps and Secrets are.
-            metrics: Where pings and reloads are counted.
+            metrics: Where pings are counted.
+            reloads: Where attempts to take up changes are noted.
         """
         self._definitions = {definition.service.name: definition for definition in definitions}
         self._namespace = namespace
-        self._metrics = metrics
+        self._reloads = reloads
         self._container = DependencyContainer()
         self._tasks: list[asyncio.Task[None]] = []
         self._singletons = [each for each in definitions if each.service.scope == "singleton"]
@@ -69,9 +70,8 @@ class RunningServices:
             provide = partial(self._container.get_service, definition.interface, name=definition.service.name)
             watching = self._health.watch(definition.service.name, provide)
             self._tasks.append(asyncio.create_task(watching))
-        self._tasks.append(asyncio.create_task(MountedFiles(self._watched()).watch()))
 
-    def _watched(self) -> Iterator[tuple[Path, TakeUp]]:
+    def watched(self) -> Iterator[tuple[Path, TakeUp]]:
         """Give the folders that hold settings, each with what takes up its changes."""
         for name, definition in self._definitions.items():
             take_up = partial(self.reload, name)
@@ -109,31 +109,32 @@ class RunningServices:
         Returns:
             Whether they are in force. If not, everything is as it was, and the service's state says why.
         """
-        fault = await self._try_reload(name)
-        self._metrics.count_reload(ok=fault is None)
-        if name in self.states:
-            self.states[name].reload_failure = fault or ""
-        if fault is None:
-            log.info("changed settings are in force", extra={"service": name})
-        else:
-            told = {"service": name, "reason": fault}
-            log.error("changed settings are not taken up, the service stays as it was", extra=told)
-        return fault is None
+        return self._reloads.note(f"service {name!r}", await self._try_reload(name))
 
-    async def _try_reload(self, name: str) -> str | None:
+    async def _try_reload(self, name: str) -> tuple[Problem, ...]:
         draft = self._container.draft()
         draft.remove(name)
         if problems := register(self._definitions[name], draft, self._namespace):
-            return join_problems(problems)
+            return problems
         try:
             await self._container.reload(draft, self._check)
         except InvalidContainerError as error:
-            return join_problems(error.problems)
+            return error.problems
         except StartFailedError as error:
-            return "; ".join(f"{failure.path[-1]}: {failure.reason}" for failure in error.failures)
+            fault = "; ".join(f"{failure.path[-1]}: {failure.reason}" for failure in error.failures)
+            return (self._not_taken_up(name, fault),)
         except (_UnhealthyError, ContainerError) as error:
-            return str(error)
-        return None
+            return (self._not_taken_up(name, str(error)),)
+        return ()
+
+    def _not_taken_up(self, name: str, fault: str) -> Problem:
+        definition = self._definitions[name]
+        sources = " and ".join(f"{source.kind} {source.name!r}" for source in definition.service.sources)
+        return Problem(
+            field=definition.field,
+            message=f"the changed settings of service {name!r} in {sources} are not taken up: {fault}",
+            remedy=f"correct {sources}; until then the settings before stay in force",
+        )
 
     async def _check(self, fresh: Mapping[str, Any]) -> None:
         needed = [name for name in fresh if self._definitions[name].service.required != "Never"]

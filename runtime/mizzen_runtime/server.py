@@ -161,9 +161,11 @@ class _Process:
         try:
             async with bound, runtime.built.model:
                 await runtime.services.start()
+                watching = asyncio.create_task(runtime.files.watch())
                 try:
                     await self._serve_until_drained(runtime)
                 finally:
+                    watching.cancel()
                     await runtime.services.close()
                 bound.reschedule(asyncio.get_running_loop().time() + MODEL_CLOSE_SECONDS)
         except TimeoutError:

@@ -37,8 +37,6 @@ class ServiceState:
     """Whether it has been healthy since the start."""
     reason: str = ""
     """Why it is not healthy."""
-    reload_failure: str = ""
-    """Why its changed settings are not in force; empty if they are."""
     failures: int = 0
     """Pings that failed in a row."""
 

@@ -19,11 +19,13 @@ from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.metrics import CONTENT_TYPE, AgentMetrics, ServiceMetrics
+from mizzen_runtime.mounted_files import MountedFiles, folders_of, state_of
 from mizzen_runtime.mounted_secrets import read_secrets
 from mizzen_runtime.options import Options
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
 from mizzen_runtime.redaction import Redactor
+from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.running_services import RunningServices
 from mizzen_runtime.service_wiring import define_services
 from mizzen_runtime.settings_files import values_of
@@ -38,6 +40,8 @@ class Runtime:
 
     built: BuiltAgent
     services: RunningServices
+    files: MountedFiles
+    """Sees to it that changes of mounted files are taken up."""
     app: App
     """Answers on the traffic port."""
     reports: Reports
@@ -57,8 +61,11 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     """
     config = read_config(options.config or DEFAULT_CONFIG)
     log.identify(namespace=config.namespace, agent=config.name, revision=config.revision)
+    seen = {folder: state_of(folder) for folder in folders_of(config)}
     registry = CollectorRegistry()
-    built, services = _build(config, options, host, ServiceMetrics(registry))
+    service_metrics = ServiceMetrics(registry)
+    reloads = Reloads(service_metrics.count_reload)
+    built, services = _build(config, options, host, service_metrics, reloads)
     in_flight = InFlight()
     metrics = AgentMetrics(
         registry,
@@ -80,17 +87,19 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
             output_schema=built.output_schema,
         ),
     )
+    lasting = _lasting_state(config, options, built)
     reports = Reports(
         readiness=lambda: {"services": services.ready},
         metrics=metrics.expose,
         metrics_content_type=CONTENT_TYPE,
-        state=lambda: _state(config, built, services, lifecycle, in_flight),
+        state=lambda: _state(lasting, services, reloads, lifecycle, in_flight),
     )
-    return Runtime(built, services, traffic_app(service, lifecycle, settings), reports)
+    files = MountedFiles(services.watched(), seen)
+    return Runtime(built, services, files, traffic_app(service, lifecycle, settings), reports)
 
 
 def _build(
-    config: RuntimeConfig, options: Options, host: Host, metrics: ServiceMetrics
+    config: RuntimeConfig, options: Options, host: Host, metrics: ServiceMetrics, reloads: Reloads
 ) -> tuple[BuiltAgent, RunningServices]:
     """Build the agent and find its services.
 
@@ -103,7 +112,7 @@ def _build(
     with StartWatch(host.seconds, host.give_up) as watch:
         loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_other_secrets(config)]))
         definitions, unknown = define_services(config, loader, doubles=options.test_services)
-        services = RunningServices(definitions, config.namespace, metrics)
+        services = RunningServices(definitions, config.namespace, metrics, reloads)
         try:
             built = build_agent(config, secrets, host, loader, [definition.interface for definition in definitions])
         except ConfigRefused as refused:
@@ -122,22 +131,30 @@ def _other_secrets(config: RuntimeConfig) -> list[str]:
     return [*variables, *(value for source in sources for value in values_of(source))]
 
 
-def _state(
-    config: RuntimeConfig, built: BuiltAgent, services: RunningServices, lifecycle: Lifecycle, in_flight: InFlight
-) -> bytes:
-    report = StateReport(
+def _lasting_state(config: RuntimeConfig, options: Options, built: BuiltAgent) -> StateReport:
+    """Give what the runtime reports of itself, apart from what changes."""
+    return StateReport(
         runtime_version=version("mizzen"),
         namespace=config.namespace,
         name=config.name,
         revision=config.revision,
-        phase=lifecycle.phase,
-        in_flight=in_flight.count,
+        phase="Starting",
+        in_flight=0,
         models=built.models,
-        services=tuple(
-            ServiceReport(
-                name=state.name, healthy=state.healthy, reason=state.reason, reload_failure=state.reload_failure
-            )
+        test_services=options.test_services,
+    )
+
+
+def _state(
+    lasting: StateReport, services: RunningServices, reloads: Reloads, lifecycle: Lifecycle, in_flight: InFlight
+) -> bytes:
+    now = {
+        "phase": lifecycle.phase,
+        "in_flight": in_flight.count,
+        "services": tuple(
+            ServiceReport(name=state.name, healthy=state.healthy, reason=state.reason)
             for state in services.states.values()
         ),
-    )
-    return report.model_dump_json().encode()
+        "reload_failures": reloads.failures,
+    }
+    return lasting.model_copy(update=now).model_dump_json().encode()

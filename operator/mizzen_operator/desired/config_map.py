@@ -4,25 +4,12 @@ A pod mounts the ConfigMap of its own revision only, so that an old pod that is 
 comes back with the old configuration. Beside what the runtime reads, it keeps the pods' template: see `revision`.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint, NamedSecret
-from mizzen_api.contract import (
-    RuntimeConfig,
-    RuntimeModel,
-    RuntimeSecret,
-    RuntimeService,
-    SecretSource,
-    SettingsSource,
-    api_key_path,
-    secret_path,
-    settings_path,
-)
-from mizzen_api.duration import seconds
+from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.names import LABEL_REVISION
 from mizzen_api.problems import Problem
-from mizzen_api.services import ServiceSpec
 from mizzen_operator.desired.manifest import Manifest, metadata
 
 if TYPE_CHECKING:
@@ -39,26 +26,6 @@ MAX_DATA_BYTES = 1024 * 1024
 def config_map_name(agent_name: str, revision: str) -> str:
     """Give the name of a revision's ConfigMap."""
     return f"{agent_name}-{revision}"
-
-
-def runtime_config(agent: AgentDeployment, revision: str) -> RuntimeConfig:
-    """Render the configuration of a revision.
-
-    Fields that have their default value are left out of the agent, so that a default which a later CRD writes into
-    stored resources does not make a new revision of an agent that nobody changed.
-    """
-    return RuntimeConfig(
-        namespace=agent.metadata.namespace,
-        name=agent.metadata.name,
-        revision=revision,
-        agent=_agent(agent),
-        entrypoint=agent.spec.entrypoint,
-        vars=agent.spec.vars,
-        secrets=tuple(_secret(secret) for secret in agent.spec.secrets or ()) or None,
-        services=tuple(_service(service) for service in agent.spec.services or ()) or None,
-        models=tuple(_model(index, model) for index, model in enumerate(agent.spec.models or ())),
-        secret_variables=_secret_variables(agent) if agent.spec.entrypoint else None,
-    )
 
 
 def build_config_map(agent: AgentDeployment, revision: "Revision") -> Manifest:
@@ -82,55 +49,4 @@ def size_problem(data: Mapping[str, str]) -> Problem | None:
         field="spec.agent",
         message=f"it renders to {size} bytes, and a ConfigMap holds {MAX_DATA_BYTES}",
         remedy="shorten the instructions, the schema or the capabilities",
-    )
-
-
-def _agent(agent: AgentDeployment) -> dict[str, Any] | None:
-    return agent.spec.agent.model_dump(mode="json", exclude_defaults=True) if agent.spec.agent else None
-
-
-def _secret_variables(agent: AgentDeployment) -> tuple[str, ...] | None:
-    """Name the variables that come from Secrets; None rather than an empty list, which would be rendered."""
-    names = (
-        variable.name for variable in agent.spec.pod.env if variable.value_from and variable.value_from.secret_key_ref
-    )
-    return tuple(names) or None
-
-
-def _secret(secret: NamedSecret) -> RuntimeSecret:
-    reference = secret.secret_key_ref
-    source = SecretSource(name=reference.name, key=reference.key, path=secret_path(secret.name))
-    return RuntimeSecret(name=secret.name, source=source)
-
-
-def _service(service: ServiceSpec) -> RuntimeService:
-    return RuntimeService(
-        name=service.name,
-        interface=service.interface,
-        implementation=service.implementation,
-        settings=service.settings,
-        sources=tuple(_sources(service)),
-        required=service.required,
-        scope=service.scope,
-    )
-
-
-def _sources(service: ServiceSpec) -> Iterator[SettingsSource]:
-    if service.config_map_ref is not None:
-        path = settings_path(service.name, "ConfigMap")
-        yield SettingsSource(kind="ConfigMap", name=service.config_map_ref.name, path=path)
-    if service.secret_ref is not None:
-        listed = service.secret_ref.keys
-        keys = {item.file: item.key for item in listed} if listed is not None else None
-        path = settings_path(service.name, "Secret")
-        yield SettingsSource(kind="Secret", name=service.secret_ref.name, path=path, keys=keys)
-
-
-def _model(index: int, endpoint: ModelEndpoint) -> RuntimeModel:
-    key = endpoint.api_key.secret_key_ref if endpoint.api_key else None
-    return RuntimeModel(
-        model=endpoint.model,
-        base_url=endpoint.base_url,
-        api_key=SecretSource(name=key.name, key=key.key, path=api_key_path(index)) if key else None,
-        request_timeout_seconds=seconds(endpoint.request_timeout) if endpoint.request_timeout else None,
     )

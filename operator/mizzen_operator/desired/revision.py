@@ -17,7 +17,8 @@ from typing import Any
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.contract import CONFIG_FILE
 from mizzen_api.names import LABEL_REVISION
-from mizzen_operator.desired.config_map import POD_TEMPLATE_KEY, SPEC_HASH_KEY, runtime_config, size_problem
+from mizzen_api.rendering import runtime_config
+from mizzen_operator.desired.config_map import POD_TEMPLATE_KEY, SPEC_HASH_KEY, size_problem
 from mizzen_operator.desired.manifest import Manifest
 from mizzen_operator.desired.pod_template import build_pod_template
 from mizzen_operator.desired.problems import InvalidSpecError, spec_problems

@@ -9,6 +9,7 @@ Example:
 
 import asyncio
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -71,6 +72,21 @@ MATCHES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", ()),
 )
 """Patterns, and the keys of `KEYS` that they are about."""
+
+
+NO_JSON: Mapping[str, object] = {
+    "object": object(),
+    "set": {1, 2},
+    "bytes": b"bytes",
+    "complex number": 1j,
+    "object inside": {"a": [object()]},
+    "number as key": {1: "a"},
+    "tuple as key": {("a",): 1},
+    "not a number": float("nan"),
+    "infinity inside": [float("inf")],
+    "half a character": "\ud800",
+}
+"""Values that no JSON has, by what a test is called."""
 
 
 class CacheContract:
@@ -149,22 +165,7 @@ class CacheContract:
 
         assert await cache.get("key") == {"list": [1]}
 
-    @pytest.mark.parametrize(
-        "value",
-        [
-            object(),
-            {1, 2},
-            b"bytes",
-            1j,
-            {"a": [object()]},
-            {1: "a"},
-            {("a",): 1},
-            float("nan"),
-            [float("inf")],
-            "\ud800",
-        ],
-        ids=repr,
-    )
+    @pytest.mark.parametrize("value", NO_JSON.values(), ids=NO_JSON)
     async def test_a_value_that_is_no_json_is_refused(self, cache: CacheService, value: Any) -> None:
         """At `set`, and what was there before stays."""
         await cache.set("key", "before")

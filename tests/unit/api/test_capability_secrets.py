@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from mizzen_api.agentdeployment import AgentDeployment, AgentDeploymentSpec
 from mizzen_api.capabilities import capability_problem, with_secrets
-from mizzen_operator.desired.config_map import runtime_config
+from mizzen_api.rendering import runtime_config
 from mizzen_operator.desired.pod_template import build_pod_template
 
 BY_REFERENCE = {"MCP": {"url": "http://crm/", "headers": {"X-Api-Key": {"secret": "crm"}}}}
