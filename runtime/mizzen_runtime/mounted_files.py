@@ -18,10 +18,15 @@ TakeUp = Callable[[], Awaitable[bool]]
 
 def folders_of(config: RuntimeConfig) -> Iterator[Path]:
     """Give all folders whose files may change while the process lives."""
-    keys = (model.api_key for model in config.models)
-    values = (secret.source for secret in config.secrets or ())
-    yield from (Path(source.path).parent for source in (*keys, *values) if source is not None)
+    yield from folders_of_agent(config)
     yield from (Path(source.path) for service in config.services or () for source in service.sources)
+
+
+def folders_of_agent(config: RuntimeConfig) -> Iterator[Path]:
+    """Give those of them that the agent itself is built from: its models' keys and authorities, its secrets."""
+    models = (source for model in config.models for source in (model.api_key, model.ca_bundle))
+    secrets = (secret.source for secret in config.secrets or ())
+    yield from (Path(source.path).parent for source in (*models, *secrets) if source is not None)
 
 
 def state_of(folder: Path) -> State:

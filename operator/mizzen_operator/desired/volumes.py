@@ -12,6 +12,8 @@ from typing import Any
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.contract import (
     API_KEY_FILE,
+    AUTHORITIES_DIRECTORY,
+    AUTHORITIES_FILE,
     CONFIG_DIRECTORY,
     CONFIG_FILE,
     MODELS_DIRECTORY,
@@ -65,6 +67,10 @@ def volumes_of(agent: AgentDeployment, revision: str) -> Iterator[Volume]:
         if model.api_key is not None:
             source = _key(model.api_key.secret_key_ref, API_KEY_FILE)
             yield Volume(f"model-{index}", f"{MODELS_DIRECTORY}/{index}", source)
+        if model.ca_bundle is not None:
+            reference = model.ca_bundle.config_map_key_ref
+            source = _config_map(reference.name, {reference.key: AUTHORITIES_FILE})
+            yield Volume(f"model-{index}-ca", f"{AUTHORITIES_DIRECTORY}/{index}", source)
     for secret in agent.spec.secrets or ():
         source = _key(secret.secret_key_ref, VALUE_FILE)
         yield Volume(f"secret-{secret.name}", f"{SECRETS_DIRECTORY}/{secret.name}", source)
@@ -79,7 +85,7 @@ def _key(reference: SecretKeyRef, file: str) -> dict[str, Any]:
 
 def _settings_of(service: ServiceSpec) -> Iterator[Volume]:
     if service.config_map_ref is not None:
-        source = {"configMap": {"name": service.config_map_ref.name, "optional": True, "defaultMode": _READABLE}}
+        source = _config_map(service.config_map_ref.name, None)
         yield Volume(f"service-{service.name}-config", settings_path(service.name, "ConfigMap"), source)
     if service.secret_ref is not None:
         listed = service.secret_ref.keys
@@ -89,5 +95,13 @@ def _settings_of(service: ServiceSpec) -> Iterator[Volume]:
 
 
 def _secret(name: str, files: Mapping[str, str] | None) -> dict[str, Any]:
-    items = {"items": [{"key": key, "path": file} for key, file in files.items()]} if files is not None else {}
-    return {"secret": {"secretName": name, "optional": True, "defaultMode": _SECRET, **items}}
+    return {"secret": {"secretName": name, "optional": True, "defaultMode": _SECRET, **_items(files)}}
+
+
+def _config_map(name: str, files: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"configMap": {"name": name, "optional": True, "defaultMode": _READABLE, **_items(files)}}
+
+
+def _items(files: Mapping[str, str] | None) -> dict[str, Any]:
+    """Name the files by key; all keys are mounted, under their own names, without."""
+    return {"items": [{"key": key, "path": file} for key, file in files.items()]} if files is not None else {}
