@@ -12,10 +12,11 @@ from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
 from mizzen_runtime.agent.in_force import AgentInForce
-from mizzen_runtime.agent.renewal import AgentRenewal
+from mizzen_runtime.agent_renewal import AgentRenewal
 from mizzen_runtime.agent_service import AgentService, InFlight
 from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
 from mizzen_runtime.dependencies import Dependencies
+from mizzen_runtime.health import health_report
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
@@ -89,6 +90,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
             revision=config.revision,
             output_schema=built.output_schema,
         ),
+        health=lambda: health_report(services.states.values()),
     )
     lasting = _lasting_state(config, options, built)
     reports = Reports(
