@@ -112,7 +112,20 @@ async def _say_sorry(request: Request, error: Exception) -> Response:
 
 
 class RunEndpoint:
-    """`POST /v1/run`."""
+    """`POST /v1/run`.
+
+    The order of a request's steps, all of them:
+     1. `RequestFrame`: it gets its id.
+     2. `RunEndpoint.__call__`: its time begins.
+     3. `AgentService.receiving`: it counts as in flight.
+     4. `read_run_body`: its body is read and checked.
+     5. `CancelWhenClientLeaves`: from here on it ends when its client leaves.
+     6. `AgentService.run` or `.stream`: its deadline and its one observation, whatever comes.
+     7. `AgentInForce.current`: the agent as it is now, also if it is reloaded meanwhile.
+     8. `Dependencies.for_run`: its services, in a request scope of the container.
+     9. `BuiltAgent.agent`: the run itself, with the output schema enforced in it.
+    10. `RunEndpoint._answer`: the answer, or problem details.
+    """
 
     def __init__(self, service: AgentService, settings: TrafficSettings) -> None:
         self._service = service
