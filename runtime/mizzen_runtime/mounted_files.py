@@ -1,6 +1,7 @@
 """Notices when mounted ConfigMaps and Secrets change. Kubelet swaps a link, so a folder is never seen half changed."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ CHECK_SECONDS = 2.0
 """From one look to the next. Kubelet takes up to two minutes until a change is in the pod: this adds nothing to it."""
 AGAIN_SECONDS = 10.0
 """Until a change that could not be taken up is tried again: what it leads to may only have been away."""
+
+log = logging.getLogger("mizzen.reloads")
 
 State = frozenset[tuple[str, int, int, int]]
 TakeUp = Callable[[], Awaitable[bool]]
@@ -68,7 +71,7 @@ class MountedFiles:
             due = {take_up for take_up, at in again_at.items() if at <= clock()}
             for take_up in dict.fromkeys((*self._changed(), *due)):
                 again_at.pop(take_up, None)
-                if not await take_up():
+                if not await _succeeds(take_up):
                     again_at[take_up] = clock() + AGAIN_SECONDS
 
     def _changed(self) -> list[TakeUp]:
@@ -79,3 +82,12 @@ class MountedFiles:
                 self._seen[folder] = state
                 changed.append(take_up)
         return changed
+
+
+async def _succeeds(take_up: TakeUp) -> bool:
+    try:
+        return await take_up()
+    except Exception:
+        # Own code may raise what it likes while it is built anew; the next change is to be noticed all the same.
+        log.exception("a change could not be taken up")
+        return False

@@ -61,7 +61,8 @@ class AgentGeneration:
                 for client in self.built.clients:
                     await connections.enter_async_context(client)
                 await connections.enter_async_context(self.built.model)
-                ready.set_result(None)
+                if not ready.cancelled():  # whoever waited for it has given up, and says so by `retire`
+                    ready.set_result(None)
                 await self._unused.wait()
                 bound.reschedule(asyncio.get_running_loop().time() + MODEL_CLOSE_SECONDS)
         except TimeoutError:
@@ -97,8 +98,8 @@ class AgentInForce:
             What the check found to be wrong with it, so that all stays as it was.
         """
         fresh = AgentGeneration(built)
-        await self._open(fresh)
         try:
+            await self._open(fresh)
             problems = await check(built)
         except BaseException:
             fresh.retire()
