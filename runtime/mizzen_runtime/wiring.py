@@ -94,7 +94,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     )
     lasting = _lasting_state(config, options, built)
     reports = Reports(
-        readiness=lambda: {"services": services.ready},
+        readiness=lambda: {"services": services.ready} if services.states else {},
         metrics=metrics.expose,
         metrics_content_type=CONTENT_TYPE,
         state=lambda: _state(lasting, services, reloads, lifecycle, in_flight),

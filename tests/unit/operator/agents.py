@@ -79,8 +79,15 @@ FULL_SPEC: dict[str, Any] = {
             "configMapRef": {"name": "triage-db"},
             "secretRef": {"name": "triage-db", "keys": [{"key": "password"}, {"key": "login", "field": "user"}]},
             "required": "Always",
+            "scope": "singleton",
         },
-        {"name": "pricing", "interface": "acme.pricing:Pricing", "implementation": "acme.pricing:Table"},
+        {
+            "name": "pricing",
+            "interface": "acme.pricing:Pricing",
+            "implementation": "acme.pricing:Table",
+            "required": "Never",
+            "scope": "singleton",
+        },
     ],
     "models": [
         {
