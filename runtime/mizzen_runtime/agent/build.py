@@ -26,6 +26,7 @@ from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.mounted_secrets import MountedSecrets
 from mizzen_runtime.own_code.imports import OwnCodeLoader
+from mizzen_runtime.redaction import Redactor
 
 JsonSchema = dict[str, Any]
 
@@ -141,13 +142,31 @@ def _own_agent(
         agent = load_agent(config.entrypoint or "", host, loader)
     except ConfigRefused as refused:
         raise ConfigRefused([*problems, *refused.problems]) from refused
-    schema, schema_problems = output_schema_of(agent, loader.redact)
-    problems += (*check_own_agent(agent), *schema_problems)
     names = _names(config)
     if not names:
         found, model_problems = model_of(agent)
         problems += model_problems
         names, models = ((found[0],), (found[1],)) if found else ((), ())
+    return built_around(agent, names, models, loader.redact, problems)
+
+
+def built_around(
+    agent: OwnAgent, names: tuple[str, ...], models: Sequence[Model], redact: Redactor, problems: tuple[Problem, ...]
+) -> BuiltAgent:
+    """Give an agent of own code as it is served.
+
+    Args:
+        agent: The agent.
+        names: Of the models.
+        models: The chain, in the place of the agent's own model.
+        redact: Takes secrets out of what own code says when it fails.
+        problems: What is known to be wrong already.
+
+    Raises:
+        ConfigRefused: With these, and with what else cannot be served.
+    """
+    schema, schema_problems = output_schema_of(agent, redact)
+    problems += (*check_own_agent(agent), *schema_problems)
     if problems:
         raise ConfigRefused(problems)
     return BuiltAgent(
