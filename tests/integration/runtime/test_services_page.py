@@ -20,7 +20,7 @@ from manifests.chart_values import CHECKOUT
 from manifests.settings_page import settings_model
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.contract import RuntimeConfig
-from mizzen_api.names import KIND
+from mizzen_api.names import API_VERSION, KIND
 from mizzen_api.problems import Problem
 from mizzen_api.rendering import runtime_config
 from mizzen_runtime.container import AgentServices
@@ -239,6 +239,20 @@ def test_what_is_told_of_a_mistake_is_what_the_page_says(
     services = RunningServices(definitions, config.namespace, metrics, Reloads(metrics.count_reload))
     told = [str(problem) for problem in (*problems, *services.wire(AgentServices))]
     assert any(line.startswith(said.rstrip("…")) for line in told), told
+
+
+def test_the_pages_secret_for_a_capability_is_valid_and_a_literal_is_refused() -> None:
+    (text,) = (block for block in blocks("yaml") if not block.startswith("# "))
+
+    def resource(text: str) -> AgentDeployment:
+        manifest = yaml.safe_load(text)
+        manifest["spec"]["models"] = [{"model": "test"}]
+        names = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "crm"}}
+        return AgentDeployment.model_validate(names | manifest)
+
+    assert resource(text).spec.secrets
+    with pytest.raises(ValueError, match="must not hold a credential as it is"):
+        resource(text.replace("{secret: crm-token}", "crm-token"))
 
 
 def test_the_page_names_what_there_is() -> None:
