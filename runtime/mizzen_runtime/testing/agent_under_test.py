@@ -217,7 +217,7 @@ class _Parts:
             loader = OwnCodeLoader(watch, Redactor([]), restore_log=lambda _package: None)
             definitions, unknown = define_services(config, loader, doubles=True)
             placed, problems = self.stand_ins.in_place(definitions)
-            problems += unknown
+            problems = list(unknown) or problems  # what is not known cannot be replaced either
             try:
                 built = build_agent(config, secrets, host, loader, [each.interface for each in placed])
             except ConfigRefused as refused:

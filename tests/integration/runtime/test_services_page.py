@@ -266,7 +266,7 @@ def test_the_page_names_what_there_is() -> None:
 def test_the_page_tells_times_as_the_code_has_them() -> None:
     assert f"every {PING_SECONDS:g} s, and every second while one is not healthy" in WORDS
     assert (PING_AGAIN_SECONDS, FAILURES) == (1, 2)
-    assert f"take longer than {PING_LIMIT_SECONDS:g} s, count" in WORDS
+    assert f"two pings in a row that fail, or take longer than {PING_LIMIT_SECONDS:g} s" in WORDS
     assert f"the runtime looks every {CHECK_SECONDS:g} s" in WORDS
     assert f"tried again every {AGAIN_SECONDS:g} s" in WORDS
 
