@@ -27,6 +27,7 @@ from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.mounted_secrets import MountedSecrets
 from mizzen_runtime.own_code.imports import OwnCodeLoader
+from mizzen_runtime.redaction import Redactor
 
 JsonSchema = dict[str, Any]
 
@@ -175,13 +176,31 @@ def _own_agent(
         agent = load_agent(config.entrypoint or "", host, loader)
     except ConfigRefused as refused:
         raise ConfigRefused([*problems, *refused.problems]) from refused
-    schema, schema_problems = output_schema_of(agent, loader.redact)
-    problems += (*check_own_agent(agent), *schema_problems)
     names, members = _names(config), models.members
     if not names:
         found, model_problems = model_of(agent)
         problems += model_problems
         names, members = ((found[0],), (found[1],)) if found else ((), ())
+    return replace(built_around(agent, names, members, loader.redact, problems), clients=models.clients)
+
+
+def built_around(
+    agent: OwnAgent, names: tuple[str, ...], members: tuple[Model, ...], redact: Redactor, problems: tuple[Problem, ...]
+) -> BuiltAgent:
+    """Give an agent of own code as it is served.
+
+    Args:
+        agent: The agent.
+        names: Of the models.
+        members: The chain, in the place of the agent's own model.
+        redact: Takes secrets out of what own code says when it fails.
+        problems: What is known to be wrong already.
+
+    Raises:
+        ConfigRefused: With these, and with what else cannot be served.
+    """
+    schema, schema_problems = output_schema_of(agent, redact)
+    problems += (*check_own_agent(agent), *schema_problems)
     if problems:
         raise ConfigRefused(problems)
     return BuiltAgent(
@@ -189,7 +208,6 @@ def _own_agent(
         model=chain(list(zip(names, members, strict=True))),
         models=names,
         members=members,
-        clients=models.clients,
         description=agent.description,
         output_schema=schema,
         streams_text=agent.output_type is str,
