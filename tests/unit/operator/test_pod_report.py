@@ -82,7 +82,7 @@ def test_little_is_kept_of_much() -> None:
 
 @pytest.mark.parametrize("field", ["namespace", "name", "revision"])
 def test_the_report_of_another_pod_is_told(field: str) -> None:
-    with pytest.raises(NoReportError, match="it is another pod's: of .*other"):
+    with pytest.raises(NoReportError, match=r"it is another pod's: of .*other"):
         parse_report(answer(**{field: "other"}), POD)
 
 
