@@ -48,10 +48,10 @@ volume, a sandbox, a probe): after {creating:g} s, then the less often the longe
 How a pod's services are, which changes it has not taken up, and whether it runs under the test profile, only the pod
 knows: the operator that leads reads `GET :8081/state` of every pod that has started, by the pod's own address and
 through no proxy. A NetworkPolicy must let it. A pod is read when it starts, when its readiness changes, and then about
-every {often:g} s if the agent has services or refers to ConfigMaps, Secrets or keys, every {troubled:g} s while it is not
-well, every {seldom:g} s otherwise; {per_second:g} pods in a second at most, so that of thousands each is read less often.
-An answer has 1 s and 64 KB. One that is no report of this very pod counts as none; of a pod that cannot be read three
-times in a row nothing is known.
+every {often:g} s if the agent has services or refers to ConfigMaps, Secrets or keys, every {troubled:g} s while it is
+not well, every {seldom:g} s otherwise; {per_second:g} pods in a second at most, so that of thousands each is read less
+often. An answer has 1 s and 64 KB. One that is no report of this very pod counts as none; of a pod that cannot be read
+three times in a row nothing is known.
 """
 
 
