@@ -325,13 +325,14 @@ def test_a_bug_that_shows_with_one_pod_leaves_the_others_alone(caplog: pytest.Lo
 def test_however_many_pods_there_are_few_are_read_at_once_and_in_a_second() -> None:
     setup = Setup()
     names = [f"pod-{number}" for number in range(4000)]
+    seconds = int(3 * len(names) / READINGS_PER_SECOND)
 
     async def script() -> None:
         setup.look_after(*map(running, names))
-        await asyncio.sleep(300)
+        await asyncio.sleep(seconds)
 
     setup.run(script)
-    per_second = [0] * 301
+    per_second = [0] * (seconds + 1)
     for time, _ in setup.pods.asked:
         per_second[int(time)] += 1
     assert max(per_second) <= READINGS_PER_SECOND + READERS
