@@ -200,7 +200,7 @@ def contract_version_of(text: str) -> int | None:
     """Give the contract version that a report states, whatever else it holds; None if it states none."""
     try:
         report = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # it may be anything, such as a thousand brackets
         return None
     version = report.get("contractVersion") if isinstance(report, dict) else None
     return version if isinstance(version, int) else None

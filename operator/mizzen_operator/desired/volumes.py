@@ -25,6 +25,8 @@ from mizzen_api.pod import SecretKeyRef
 from mizzen_api.services import ServiceSpec
 from mizzen_operator.desired.config_map import config_map_name
 
+_OWN = frozenset({"config", "tmp"})
+"""The volumes that every pod has, and nobody changes from outside."""
 _READABLE = 0o444
 _SECRET = 0o440
 """For the pod's own group."""
@@ -49,6 +51,11 @@ class Volume:
         """The entry of the container's `volumeMounts`."""
         mount = {"name": self.name, "mountPath": self.path}
         return {**mount, "readOnly": True} if self.read_only else mount
+
+
+def changes_by_itself(agent: AgentDeployment) -> bool:
+    """Tell whether something may change in an agent's pods while its revision stays: a service, or a mounted object."""
+    return bool(agent.spec.services) or any(volume.name not in _OWN for volume in volumes_of(agent, ""))
 
 
 def volumes_of(agent: AgentDeployment, revision: str) -> Iterator[Volume]:
