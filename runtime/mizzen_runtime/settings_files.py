@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mizzen_api.contract import RuntimeService, SettingsSource
 from mizzen_api.problems import Problem, message_of, shown
-from mizzen_runtime.settings_fields import FieldPath, decoded, is_secret, unknown_at
+from mizzen_runtime.settings_fields import AgentName, FieldPath, decoded, defaults_of_agent, is_secret, unknown_at
 
 Settings = TypeVar("Settings", bound=BaseModel)
 _SEPARATOR = "__"
@@ -46,16 +46,18 @@ class _Value:
         return self.source is not None and self.source.kind == "Secret"
 
 
-def read_settings(service: RuntimeService, model: type[Settings], field: str, namespace: str) -> ReadSettings[Settings]:
+def read_settings(
+    service: RuntimeService, model: type[Settings], field: str, agent: AgentName
+) -> ReadSettings[Settings]:
     """Read the settings of a service.
 
     Args:
         service: The service.
         model: What its implementation wants to know.
         field: Where the resource has the service, such as `spec.services[0]`.
-        namespace: Where its ConfigMap and Secret are.
+        agent: Whose service it is.
     """
-    return _Reading(service, model, field, namespace).read()
+    return _Reading(service, model, field, agent).read()
 
 
 def values_of(source: SettingsSource) -> Iterator[str]:
@@ -68,11 +70,11 @@ def values_of(source: SettingsSource) -> Iterator[str]:
 class _Reading(Generic[Settings]):
     """One service's settings being read."""
 
-    def __init__(self, service: RuntimeService, model: type[Settings], field: str, namespace: str) -> None:
+    def __init__(self, service: RuntimeService, model: type[Settings], field: str, agent: AgentName) -> None:
         self._service = service
         self._model = model
         self._field = field
-        self._namespace = namespace
+        self._agent = agent
         self._values: dict[FieldPath, _Value] = {}
         self._problems: list[Problem] = []
         self._lacks_source = False
@@ -148,7 +150,7 @@ class _Reading(Generic[Settings]):
             text = value.content
             inner[path[-1]] = decoded(self._model, path, text) if isinstance(text, str) else text
         try:
-            return self._model.model_validate(content)
+            return self._model.model_validate(defaults_of_agent(self._model, self._agent) | content)
         except ValidationError as error:
             for line in error.errors(include_url=False, include_context=False):
                 self._problems.extend(self._told(line["type"], line["msg"], line["loc"], line["input"]))
@@ -181,8 +183,8 @@ class _Reading(Generic[Settings]):
 
     def _create(self, source: SettingsSource, key: str) -> str:
         kind = "secret generic" if source.kind == "Secret" else "configmap"
-        command = f"kubectl create {kind} {source.name} --namespace {self._namespace} --from-literal={key}=<value>"
-        return f"{command}, or add the key to it if the {source.kind} is there"
+        command = f"kubectl create {kind} {source.name} --namespace {self._agent.namespace}"
+        return f"{command} --from-literal={key}=<value>, or add the key to it if the {source.kind} is there"
 
     def _named(self, path: FieldPath) -> str:
         return f"the setting {_SEPARATOR.join(path)!r} of service {self._service.name!r}"

@@ -227,7 +227,7 @@ def drops_the_connection(exchange: Exchange) -> None:
 
 
 class ModelServer:
-    """Plays the behaviours that a test queues, one a request; after the last it fails with 500."""
+    """Plays the behaviours that a test queues, one a request; after the last it fails with 500, or does as told."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.requests: list[Body] = []
@@ -235,6 +235,8 @@ class ModelServer:
         self.abandoned = threading.Event()
         self.held = threading.Event()
         self.release = threading.Event()
+        self.otherwise = fails(500)
+        """What it does when none is queued."""
         self._behaviours: deque[Behaviour] = deque()
         outer = self
 
@@ -245,13 +247,16 @@ class ModelServer:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 outer.requests.append(body)
                 outer.headers.append({name.lower(): value for name, value in self.headers.items()})
-                behaviour = outer._behaviours.popleft() if outer._behaviours else fails(500)
+                behaviour = outer._behaviours.popleft() if outer._behaviours else outer.otherwise
                 behaviour(Exchange(self, body, outer))
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
                 """Keep quiet."""
 
-        self._server = ThreadingHTTPServer((host, 0), Handler)
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128
+
+        self._server = Server((host, 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

@@ -3,13 +3,13 @@
 import os
 import sqlite3
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.runtime.model_server import ModelServer, calls, says
+from tests.integration.runtime.mounts import mount
 from tests.integration.runtime.process import (
     START_SECONDS,
     Json,
@@ -237,22 +237,8 @@ def test_a_service_that_is_away_is_answered_with_503_and_a_time(
 def moody(tmp_path: Path, required: str, **settings: str) -> Json:
     (tmp_path / "mood").write_text("well")
     source = {"kind": "ConfigMap", "name": "mood", "path": str(tmp_path / "mounted")}
-    mount(tmp_path, path=str(tmp_path / "mood"), **settings)
+    mount(tmp_path / "mounted", path=str(tmp_path / "mood"), **settings)
     return service("cache", "CacheService", "acme:Moody", sources=[source], required=required)
-
-
-def mount(tmp_path: Path, **files: str) -> None:
-    """Change a mounted object as kubelet does: a new folder, then a link to it that is swapped."""
-    mounted = tmp_path / "mounted"
-    mounted.mkdir(exist_ok=True)
-    data = mounted / f"..{time.time_ns()}"
-    data.mkdir()
-    for name, content in files.items():
-        (data / name).write_text(content)
-        if not (mounted / name).is_symlink():
-            (mounted / name).symlink_to(f"..data/{name}")
-    (mounted / "..new").symlink_to(data.name)
-    (mounted / "..new").rename(mounted / "..data")
 
 
 READY_WITHOUT = {"AtStart": 200, "Always": 503, "Never": 200}
@@ -323,23 +309,23 @@ def test_changed_settings_are_taken_up_unless_they_are_wrong(
         return runtime.metric(f'mizzen_reloads_total{{outcome="{outcome}"}}')
 
     assert mood() == "calm"
-    mount(tmp_path, path=str(tmp_path / "mood"), mood="lively")
+    mount(tmp_path / "mounted", path=str(tmp_path / "mood"), mood="lively")
     until(lambda: reloads("ok") == 1, "the change is taken up")
     assert mood() == "lively"
 
-    mount(tmp_path, path=str(tmp_path / "mood"), wrong="1")
+    mount(tmp_path / "mounted", path=str(tmp_path / "mood"), wrong="1")
     until(lambda: reloads("failed") == 1, "the change is refused")
     (told,) = runtime.manage("/state").json["reloadFailures"]
     assert told["field"] == "ConfigMap 'mood', key 'wrong'"
     assert told["message"].startswith("the setting 'wrong' of service 'cache' does not exist")
     assert mood() == "lively"
 
-    mount(tmp_path, path=str(tmp_path / "not-there"), mood="odd")
+    mount(tmp_path / "mounted", path=str(tmp_path / "not-there"), mood="odd")
     until(lambda: reloads("failed") >= 2, "what is not healthy is refused")
     assert mood() == "lively"
     assert runtime.errors()
 
-    mount(tmp_path, path=str(tmp_path / "mood"), mood="sad")
+    mount(tmp_path / "mounted", path=str(tmp_path / "mood"), mood="sad")
     until(lambda: reloads("ok") == 2, "the next change is taken up")
     assert mood() == "sad"
     assert runtime.manage("/state").json["reloadFailures"] == []

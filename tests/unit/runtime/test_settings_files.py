@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from mizzen_api.contract import RuntimeService, SettingsSource
+from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.settings_files import ReadSettings, read_settings
 
 
@@ -63,7 +64,7 @@ def read(
     service = RuntimeService(
         name="database", interface="DatabaseService", implementation="own", settings=settings, sources=sources
     )
-    return read_settings(service, model, "spec.services[2]", "support")
+    return read_settings(service, model, "spec.services[2]", AgentName("support", "triage"))
 
 
 def told(
