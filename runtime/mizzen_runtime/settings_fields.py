@@ -23,7 +23,7 @@ class AgentName:
 
 @dataclass(frozen=True)
 class DefaultOfAgent:
-    """Annotates a field of a settings model whose default holds the agent's name, so that agents share nothing by it."""
+    """Annotates a field of a settings model whose default holds the agent's name, so that no two share it unasked."""
 
     template: str
     """The text, such as `mizzen:{namespace}/{name}:`."""

@@ -20,7 +20,7 @@ from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
 
 POOL_SIZE = 4
-CALL_SECONDS = 2.0
+CALL_SECONDS = 4.0
 """What a call of a service may take here."""
 TOKEN = "first-token"
 """What the API takes at first."""
@@ -85,6 +85,10 @@ class Neighbours:
         }
         return counts[service]()
 
+    def wait_for_connections(self, service: str, *, at_most: int) -> None:
+        """Wait until a server has so few: it notices an end a moment later, and a frozen one when it thaws."""
+        wait_for(lambda: self.connections(service) <= at_most, f"at most {at_most} connections of {service}")
+
     def mount_secret(self, service: str, **content: str) -> None:
         """Put a new content into the Secret of a service."""
         mount(self.folder / service, **content)
@@ -105,6 +109,7 @@ class Neighbours:
                 "database": DATABASE,
                 "tls_mode": "disable",
                 "connect_timeout_seconds": 1,
+                "acquire_timeout_seconds": CALL_SECONDS,
             },
             "cache": {"host": "127.0.0.1", "port": self.redis.port},
             "api": {"base_url": self.api.base_url},
@@ -114,7 +119,7 @@ class Neighbours:
             "cache": ("CacheService", "redis"),
             "api": ("ExternalAPIService", "http"),
         }
-        shared = {"pool_size": POOL_SIZE, "call_timeout_seconds": CALL_SECONDS}
+        shared: Json = {"pool_size": POOL_SIZE, "call_timeout_seconds": CALL_SECONDS}
         services = [
             {
                 "name": name,

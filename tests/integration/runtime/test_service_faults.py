@@ -65,7 +65,7 @@ def end_and_count(runtime: RuntimeProcess, neighbours: Neighbours) -> None:
     runtime.terminate()
     assert runtime.exit_code() == 0
     for service in SERVICES:
-        wait_for(lambda name=service: neighbours.connections(name) == 0, f"{service} has no connection left")
+        neighbours.wait_for_connections(service, at_most=0)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -86,7 +86,7 @@ def test_traffic_goes_on_after_a_server_was_killed(
     assert [each for each in traffic.refused if each.begun > back + RECOVERY] == []
     assert traffic.faults == []
     for name in SERVICES:
-        wait_for(lambda name=name: neighbours.connections(name) <= POOL_SIZE, f"{name} has a pool's connections")
+        neighbours.wait_for_connections(name, at_most=POOL_SIZE)
     assert runtime.outcome("service_unavailable") == len(traffic.refused)
     end_and_count(runtime, neighbours)
 
@@ -120,7 +120,7 @@ def test_a_frozen_server_holds_no_call_longer_than_its_deadline_and_no_probe_at_
     wait_answered(runtime, RECOVERY)
     wait_ready(runtime, RECOVERY - (time.monotonic() - thawed))
     for name in SERVICES:
-        wait_for(lambda name=name: neighbours.connections(name) <= POOL_SIZE, f"{name} has a pool's connections")
+        neighbours.wait_for_connections(name, at_most=POOL_SIZE)
     end_and_count(runtime, neighbours)
 
 
@@ -189,7 +189,7 @@ def test_a_drain_ends_in_time_although_every_server_is_frozen(
         assert runtime.exit_code() == 0
         assert time.monotonic() - asked_to_leave < CALL_SECONDS + SLACK
     for service in SERVICES:
-        wait_for(lambda name=service: neighbours.connections(name) == 0, f"{service} has no connection left")
+        neighbours.wait_for_connections(service, at_most=0)
 
 
 def test_a_start_that_waits_for_a_frozen_server_ends_at_once_when_asked_to(
