@@ -99,19 +99,24 @@ class _Reading(Generic[Settings]):
         for file in wanted:
             key = source.key_of(file)
             place = f"{source.kind} {source.name!r}, key {key!r}"
-            if file not in files:
+            text = self._text_of(files.get(file), place, self._create(source, key))
+            if text is None:
                 self._lacks_source = True
-                self._say(place, "the key or the whole object is missing", self._create(source, key))
-                continue
-            try:
-                text = files[file].read_bytes().removesuffix(b"\n").removesuffix(b"\r").decode()
-            except OSError as error:
-                self._say(place, f"cannot be read: {error.strerror}", "see the pod's events")
-                continue
-            except UnicodeDecodeError:
-                self._say(place, "holds bytes that are no text in UTF-8", "write the value as text")
-                continue
-            self._take(tuple(file.split(_SEPARATOR)), _Value(text, place, source))
+            else:
+                self._take(tuple(file.split(_SEPARATOR)), _Value(text, place, source))
+
+    def _text_of(self, file: Path | None, place: str, remedy: str) -> str | None:
+        """Give what a file holds; None if it is missing or cannot be read, which is noted."""
+        if file is None:
+            self._say(place, "the key or the whole object is missing", remedy)
+            return None
+        try:
+            return file.read_bytes().removesuffix(b"\n").removesuffix(b"\r").decode()
+        except OSError as error:
+            self._say(place, f"cannot be read: {error.strerror}", "see the pod's events")
+        except UnicodeDecodeError:
+            self._say(place, "holds bytes that are no text in UTF-8", "write the value as text")
+        return None
 
     def _take(self, path: FieldPath, value: _Value) -> None:
         """Take a value, unless the field, a part of it or what it is a part of has one already."""
@@ -154,7 +159,10 @@ class _Reading(Generic[Settings]):
         except ValidationError as error:
             for line in error.errors(include_url=False, include_context=False):
                 self._problems.extend(self._told(line["type"], line["msg"], line["loc"], line["input"]))
-            return None
+        except Exception as error:  # noqa: BLE001 - a validator of own code raises what it likes
+            text = f"the settings of service {self._service.name!r}: their model raised {type(error).__qualname__}"
+            self._say(self._field, text, "correct them, or let its validators raise ValueError with what is wrong")
+        return None
 
     def _told(self, kind: str, message: str, location: tuple[int | str, ...], given: object) -> Iterator[Problem]:
         path = tuple(str(part) for part in location)

@@ -59,6 +59,9 @@ FULL_SPEC: dict[str, Any] = {
 }
 
 
+RUN_SCOPED = {"scope": "request", "required": "Never"}
+
+
 @pytest.fixture(scope="module")
 def crd(cluster: DevCluster) -> Iterator[dict[str, Any]]:
     """The CRD as the API server has it; gone afterwards unless the chart had installed it before."""
@@ -158,6 +161,14 @@ def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Na
         ({"pod": {"resources": {"limits": {"cpu": "banana"}}}}, "spec.pod.resources.limits.cpu"),
         ({"pod": {"resources": {"limits": {"cpu": -1}}}}, "spec.pod.resources.limits.cpu"),
         ({"pod": {"resources": {"limits": {"cpu": 0.5}}}}, "spec.pod.resources.limits.cpu"),
+        (
+            {
+                "services": [
+                    {"name": "a", "interface": "A", "implementation": "b", "scope": "request", "required": "Never"}
+                ]
+            },
+            "required is for a service with scope singleton, which is pinged; leave it out of one that runs make anew",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_at_apply_with_its_path(

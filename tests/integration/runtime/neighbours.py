@@ -120,7 +120,7 @@ class Neighbours:
             "api": ("ExternalAPIService", "http"),
         }
         shared: Json = {"pool_size": POOL_SIZE, "call_timeout_seconds": CALL_SECONDS}
-        services = [
+        services: list[Json] = [
             {
                 "name": name,
                 "interface": interface,
@@ -185,7 +185,8 @@ class Traffic:
         self._stopping = threading.Event()
         self.ended: list[Ended] = []
         self.faults: list[str] = []
-        self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(callers)]
+        self._in_flight = [0.0] * callers
+        self._threads = [threading.Thread(target=self._call, args=(caller,), daemon=True) for caller in range(callers)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -214,9 +215,15 @@ class Traffic:
     def refused(self) -> list[Ended]:
         return [each for each in tuple(self.ended) if not each.is_ok]
 
-    def _call(self) -> None:
+    def wait_for_those_in_flight(self) -> None:
+        """Wait until every request has ended that runs now."""
+        now = time.monotonic()
+        wait_for(lambda: min(self._in_flight) > now, "those in flight end")
+
+    def _call(self, caller: int) -> None:
         while not self._stopping.wait(0.05):
             token, begun = uuid.uuid4().hex, time.monotonic()
+            self._in_flight[caller] = begun
             answer = ask(self._runtime, token, self._port)
             self.ended.append(Ended(begun, time.monotonic() - begun, answer))
             if fault := fault_in(answer, token):

@@ -108,7 +108,7 @@ class ApiLogins:
         self._server.take(self.first["bearer_token"], self.second["bearer_token"])
 
     def connections_of_first(self) -> int:
-        """Tell whether there are more than one pool has: no connection of HTTP is anybody's."""
+        """Count those that are more than one pool has: no connection of HTTP is anybody's."""
         return max(0, self._server.connections() - POOL_SIZE)
 
     def drop_first(self) -> None:
@@ -174,6 +174,7 @@ def test_no_request_fails_while_another_login_takes_the_place_of_one_that_is_the
         neighbours.mount_secret(logins.service, **logins.second)
         until(lambda: reloads(runtime, "ok") == 1, "the change is in force", TAKEN_UP)
         wait_for(lambda: logins.connections_of_first() == 0, "nobody uses the first login any more", seconds=TAKEN_UP)
+        traffic.wait_for_those_in_flight()
         logins.drop_first()
         traffic.wait_right(40)
     assert (traffic.faults, traffic.refused) == ([], [])
@@ -242,6 +243,7 @@ def test_a_login_that_changes_while_the_server_is_down_is_in_force_once_it_is_ba
         traffic.wait_right(20, RECOVERY)
         until(lambda: reloads(runtime, "ok") == 1, "the change is in force", TAKEN_UP)
         wait_for(lambda: logins.connections_of_first() == 0, "nobody uses the first login any more", seconds=TAKEN_UP)
+        traffic.wait_for_those_in_flight()
         logins.drop_first()
         refused = len(traffic.refused)
         traffic.wait_right(20)
