@@ -25,8 +25,22 @@ FULL_SPEC: dict[str, Any] = {
         "end_strategy": "early",
         "tool_timeout": 2.5,
         "metadata": {"team": {"name": "support"}},
-        "capabilities": ["Thinking", {"Caching": {}}],
+        "capabilities": ["Thinking", {"Caching": {}}, {"MCP": {"authorization_token": {"secret": "crm-token"}}}],
     },
+    "services": [
+        {
+            "name": "database",
+            "interface": "DatabaseService",
+            "implementation": "postgres",
+            "settings": {"pool_size": 4},
+            "configMapRef": {"name": "db"},
+            "secretRef": {"name": "db", "keys": [{"key": "user", "field": "username"}, {"key": "password"}]},
+            "required": "Always",
+            "scope": "singleton",
+        }
+    ],
+    "vars": {"company": "ACME"},
+    "secrets": [{"name": "crm-token", "secretKeyRef": {"name": "crm", "key": "token"}}],
     "models": [
         {
             "model": "vllm:qwen3-32b",
