@@ -87,6 +87,9 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     tokens: Path
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet about clients that leave before they have their answer."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
