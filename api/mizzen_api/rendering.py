@@ -66,7 +66,7 @@ def _service(service: ServiceSpec) -> RuntimeService:
         implementation=service.implementation,
         settings=service.settings,
         sources=tuple(_sources(service)),
-        required=service.required,
+        required=service.required or "AtStart",
         scope=service.scope,
     )
 

@@ -1,8 +1,9 @@
 """`spec.services`: what the agent gets injected, and where its settings come from."""
 
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from mizzen_api.agent_spec import PreservedObject
 from mizzen_api.base import ApiModel, Matching
@@ -63,9 +64,30 @@ class SettingsSecret(ApiModel):
     keys: Annotated[tuple[KeyToField, ...], Field(min_length=1, max_length=64)] | None = None
     """Keys that are used, where they do not all concern this service; every key without it."""
 
+    @model_validator(mode="after")
+    def _fills_each_field_once(self) -> Self:
+        counts = Counter(item.file for item in self.keys or ())
+        repeated = sorted(name for name, count in counts.items() if count > 1)
+        if repeated:
+            raise ValueError(f"several keys fill the field {', '.join(map(repr, repeated))}: leave one of them")
+        return self
+
+
+REQUIRED_OF_A_SINGLETON = (
+    "required is for a service with scope singleton, which is pinged; leave it out of one that runs make anew"
+)
+
 
 class ServiceSpec(ApiModel):
     """One service that the agent gets injected."""
+
+    model_config = {
+        "json_schema_extra": {
+            "x-kubernetes-validations": [
+                {"rule": "!has(self.required) || self.scope == 'singleton'", "message": REQUIRED_OF_A_SINGLETON}
+            ]
+        }
+    }
 
     name: LocalName
     """What it is called among the agent's services, such as `database`."""
@@ -82,8 +104,15 @@ class ServiceSpec(ApiModel):
     without a restart."""
     secret_ref: SettingsSecret | None = None
     """A Secret with settings, likewise."""
-    required: Required = "AtStart"
-    """AtStart: it must be healthy before the first request; when it fails later, its callers are told. Always: a pod
-    whose service is not healthy gets no requests. Never: the agent does without."""
+    required: Required | None = None
+    """For scope singleton. AtStart, which it is without it: it must be healthy before the first request; when it fails
+    later, its callers are told. Always: a pod whose service is not healthy gets no requests. Never: the agent does
+    without."""
     scope: Scope = "singleton"
     """singleton: one for the process. request: one for each run. transient: one for each place that asks."""
+
+    @model_validator(mode="after")
+    def _is_required_only_if_it_lasts(self) -> Self:
+        if self.required is not None and self.scope != "singleton":
+            raise ValueError(REQUIRED_OF_A_SINGLETON)
+        return self

@@ -11,7 +11,11 @@ REQUEST_TIMEOUT_SECONDS: Final = 60.0
 """How long a request may take, from its arrival to the end of its answer."""
 CLOSE_SECONDS: Final = 6.0
 """What is left beside the last request's time: for the last call, its answer, connections to models, and the exit."""
-TERMINATION_GRACE_SECONDS: Final = int(HANDOVER_SECONDS + PROPAGATION_SECONDS + REQUEST_TIMEOUT_SECONDS + CLOSE_SECONDS)
+SERVICES_CLOSE_SECONDS: Final = 8.0
+"""What the agent's services have for closing, all together: one may hang for 6 s, and the others still have theirs."""
+TERMINATION_GRACE_SECONDS: Final = int(
+    HANDOVER_SECONDS + PROPAGATION_SECONDS + REQUEST_TIMEOUT_SECONDS + SERVICES_CLOSE_SECONDS + CLOSE_SECONDS
+)
 """`terminationGracePeriodSeconds` of an agent's pod: a request that arrives last is still answered."""
 
 OWN_CODE_SECONDS: Final = 60.0

@@ -1,12 +1,14 @@
 """The agent's services while the process lives: started, pinged, reloaded, closed."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mizzen_api.problems import Problem
+from mizzen_api.timing import SERVICES_CLOSE_SECONDS
 from mizzen_runtime.container import (
     AgentServices,
     ContainerError,
@@ -20,6 +22,9 @@ from mizzen_runtime.mounted_files import TakeUp
 from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.service_health import ServiceHealth, ServiceState, ping
 from mizzen_runtime.service_wiring import ServiceDefinition, register
+from mizzen_runtime.settings_fields import AgentName
+
+log = logging.getLogger("mizzen.services")
 
 
 class _UnhealthyError(Exception):
@@ -30,18 +35,18 @@ class RunningServices:
     """All services of one agent."""
 
     def __init__(
-        self, definitions: Sequence[ServiceDefinition], namespace: str, metrics: ServiceMetrics, reloads: Reloads
+        self, definitions: Sequence[ServiceDefinition], agent: AgentName, metrics: ServiceMetrics, reloads: Reloads
     ) -> None:
         """Start nothing yet.
 
         Args:
             definitions: What `spec.services` stands for.
-            namespace: Where their ConfigMaps and Secrets are.
+            agent: Whose services they are.
             metrics: Where pings are counted.
             reloads: Where attempts to take up changes are noted.
         """
         self._definitions = {definition.service.name: definition for definition in definitions}
-        self._namespace = namespace
+        self._agent = agent
         self._reloads = reloads
         self._container = DependencyContainer()
         self._tasks: list[asyncio.Task[None]] = []
@@ -57,7 +62,7 @@ class RunningServices:
         problems = [
             problem
             for definition in self._definitions.values()
-            for problem in register(definition, self._container, self._namespace)
+            for problem in register(definition, self._container, self._agent)
         ]
         if problems:
             return tuple(problems)
@@ -78,11 +83,13 @@ class RunningServices:
             yield from ((Path(source.path), take_up) for source in definition.service.sources)
 
     async def close(self) -> None:
-        """Close all services, each within its time."""
+        """Close all services, each within its time, and all within `SERVICES_CLOSE_SECONDS`."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._container.close()
+        closing = asyncio.ensure_future(self._container.close())
+        if not (await asyncio.wait({closing}, timeout=SERVICES_CLOSE_SECONDS))[0]:
+            log.warning("services did not close in time", extra={"seconds": SERVICES_CLOSE_SECONDS})
 
     def request_scope(self) -> RequestScope:
         """Give the scope of one run."""
@@ -114,10 +121,11 @@ class RunningServices:
     async def _try_reload(self, name: str) -> tuple[Problem, ...]:
         draft = self._container.draft()
         draft.remove(name)
-        if problems := register(self._definitions[name], draft, self._namespace):
+        if problems := register(self._definitions[name], draft, self._agent):
             return problems
+        dispensable = self._dispensable()
         try:
-            await self._container.reload(draft, self._check)
+            await self._container.reload(draft, partial(self._check, dispensable), may_fail=dispensable)
         except InvalidContainerError as error:
             return error.problems
         except StartFailedError as error:
@@ -136,8 +144,17 @@ class RunningServices:
             remedy=f"correct {sources}; until then the settings before stay in force",
         )
 
-    async def _check(self, fresh: Mapping[str, Any]) -> None:
-        needed = [name for name in fresh if self._definitions[name].service.required != "Never"]
+    def _dispensable(self) -> frozenset[str]:
+        """Name the services that may be put in force although they are not healthy: there is nothing to lose.
+
+        One that the agent does without and that is not healthy now must not keep others from their new settings, which
+        it may be made of. One that works stays until its own new settings do.
+        """
+        states = self._health.states.values()
+        return frozenset(each.name for each in states if each.required == "Never" and not each.healthy)
+
+    async def _check(self, dispensable: frozenset[str], fresh: Mapping[str, Any]) -> None:
+        needed = [name for name in fresh if name not in dispensable]
         faults = await asyncio.gather(*(ping(fresh[name]) for name in needed))
         told = [f"{name}: {fault}" for name, fault in zip(needed, faults, strict=True) if fault is not None]
         if told:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen_api.services import Required
-from mizzen_runtime.container import ServiceStartError
+from mizzen_runtime.container import ContainerClosedError, ServiceStartError
 from mizzen_runtime.metrics import ServiceMetrics
 
 PING_SECONDS = 10.0
@@ -111,6 +111,8 @@ class ServiceHealth:
             service = await provide()
         except ServiceStartError as error:
             return error.reason
+        except ContainerClosedError:  # while it was waited for
+            return "other settings took its place"
         fault = await ping(service)
         self._metrics.observe_ping(name, time.perf_counter() - begun)
         return fault

@@ -16,6 +16,7 @@ from mizzen_runtime.container import Registrations, Scope
 from mizzen_runtime.container.needs import needs_of
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 from mizzen_runtime.services import CacheService, DatabaseService, ExternalAPIService
+from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.settings_files import read_settings
 
 INTERFACES: Mapping[str, type] = {
@@ -73,18 +74,18 @@ def define_services(
     return tuple(definitions), tuple(problems)
 
 
-def register(definition: ServiceDefinition, registrations: Registrations, namespace: str) -> tuple[Problem, ...]:
+def register(definition: ServiceDefinition, registrations: Registrations, agent: AgentName) -> tuple[Problem, ...]:
     """Read a service's settings and register it with them, or tell what is wrong with them.
 
     Args:
         definition: The service.
         registrations: Where it is registered.
-        namespace: Where its ConfigMap and Secret are.
+        agent: Whose service it is.
     """
     arguments: dict[str, Any] = {}
     if definition.settings is not None:
         parameter, model = definition.settings
-        read = read_settings(definition.service, model, definition.field, namespace)
+        read = read_settings(definition.service, model, definition.field, agent)
         if read.settings is None:
             return read.problems
         arguments[parameter] = read.settings

@@ -3,11 +3,41 @@
 import json
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 FieldPath = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AgentName:
+    """Which agent the settings are for."""
+
+    namespace: str
+    """Its namespace, where its ConfigMaps and Secrets are too."""
+    name: str
+    """Its name."""
+
+
+@dataclass(frozen=True)
+class DefaultOfAgent:
+    """Annotates a field of a settings model whose default holds the agent's name, so that no two share it unasked."""
+
+    template: str
+    """The text, such as `mizzen:{namespace}/{name}:`."""
+
+
+def defaults_of_agent(model: type[BaseModel], agent: AgentName) -> dict[str, str]:
+    """Give the fields that an agent has a default of its own for."""
+    return {
+        field: mark.template.format(namespace=agent.namespace, name=agent.name)
+        for field, info in model.model_fields.items()
+        for mark in info.metadata
+        if isinstance(mark, DefaultOfAgent)
+    }
+
 
 _PLAIN = (str, bytes, SecretStr, SecretBytes)
 """Types that a text fills as it is; others of more than one part are written as JSON."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mizzen_api.contract import RuntimeService, SettingsSource
 from mizzen_api.problems import Problem, message_of, shown
-from mizzen_runtime.settings_fields import FieldPath, decoded, is_secret, unknown_at
+from mizzen_runtime.settings_fields import AgentName, FieldPath, decoded, defaults_of_agent, is_secret, unknown_at
 
 Settings = TypeVar("Settings", bound=BaseModel)
 _SEPARATOR = "__"
@@ -46,16 +46,18 @@ class _Value:
         return self.source is not None and self.source.kind == "Secret"
 
 
-def read_settings(service: RuntimeService, model: type[Settings], field: str, namespace: str) -> ReadSettings[Settings]:
+def read_settings(
+    service: RuntimeService, model: type[Settings], field: str, agent: AgentName
+) -> ReadSettings[Settings]:
     """Read the settings of a service.
 
     Args:
         service: The service.
         model: What its implementation wants to know.
         field: Where the resource has the service, such as `spec.services[0]`.
-        namespace: Where its ConfigMap and Secret are.
+        agent: Whose service it is.
     """
-    return _Reading(service, model, field, namespace).read()
+    return _Reading(service, model, field, agent).read()
 
 
 def values_of(source: SettingsSource) -> Iterator[str]:
@@ -68,11 +70,11 @@ def values_of(source: SettingsSource) -> Iterator[str]:
 class _Reading(Generic[Settings]):
     """One service's settings being read."""
 
-    def __init__(self, service: RuntimeService, model: type[Settings], field: str, namespace: str) -> None:
+    def __init__(self, service: RuntimeService, model: type[Settings], field: str, agent: AgentName) -> None:
         self._service = service
         self._model = model
         self._field = field
-        self._namespace = namespace
+        self._agent = agent
         self._values: dict[FieldPath, _Value] = {}
         self._problems: list[Problem] = []
         self._lacks_source = False
@@ -97,19 +99,24 @@ class _Reading(Generic[Settings]):
         for file in wanted:
             key = source.key_of(file)
             place = f"{source.kind} {source.name!r}, key {key!r}"
-            if file not in files:
+            text = self._text_of(files.get(file), place, self._create(source, key))
+            if text is None:
                 self._lacks_source = True
-                self._say(place, "the key or the whole object is missing", self._create(source, key))
-                continue
-            try:
-                text = files[file].read_bytes().removesuffix(b"\n").removesuffix(b"\r").decode()
-            except OSError as error:
-                self._say(place, f"cannot be read: {error.strerror}", "see the pod's events")
-                continue
-            except UnicodeDecodeError:
-                self._say(place, "holds bytes that are no text in UTF-8", "write the value as text")
-                continue
-            self._take(tuple(file.split(_SEPARATOR)), _Value(text, place, source))
+            else:
+                self._take(tuple(file.split(_SEPARATOR)), _Value(text, place, source))
+
+    def _text_of(self, file: Path | None, place: str, remedy: str) -> str | None:
+        """Give what a file holds; None if it is missing or cannot be read, which is noted."""
+        if file is None:
+            self._say(place, "the key or the whole object is missing", remedy)
+            return None
+        try:
+            return file.read_bytes().removesuffix(b"\n").removesuffix(b"\r").decode()
+        except OSError as error:
+            self._say(place, f"cannot be read: {error.strerror}", "see the pod's events")
+        except UnicodeDecodeError:
+            self._say(place, "holds bytes that are no text in UTF-8", "write the value as text")
+        return None
 
     def _take(self, path: FieldPath, value: _Value) -> None:
         """Take a value, unless the field, a part of it or what it is a part of has one already."""
@@ -148,11 +155,14 @@ class _Reading(Generic[Settings]):
             text = value.content
             inner[path[-1]] = decoded(self._model, path, text) if isinstance(text, str) else text
         try:
-            return self._model.model_validate(content)
+            return self._model.model_validate(defaults_of_agent(self._model, self._agent) | content)
         except ValidationError as error:
             for line in error.errors(include_url=False, include_context=False):
                 self._problems.extend(self._told(line["type"], line["msg"], line["loc"], line["input"]))
-            return None
+        except Exception as error:  # noqa: BLE001 - a validator of own code raises what it likes
+            text = f"the settings of service {self._service.name!r}: their model raised {type(error).__qualname__}"
+            self._say(self._field, text, "correct them, or let its validators raise ValueError with what is wrong")
+        return None
 
     def _told(self, kind: str, message: str, location: tuple[int | str, ...], given: object) -> Iterator[Problem]:
         path = tuple(str(part) for part in location)
@@ -181,8 +191,8 @@ class _Reading(Generic[Settings]):
 
     def _create(self, source: SettingsSource, key: str) -> str:
         kind = "secret generic" if source.kind == "Secret" else "configmap"
-        command = f"kubectl create {kind} {source.name} --namespace {self._namespace} --from-literal={key}=<value>"
-        return f"{command}, or add the key to it if the {source.kind} is there"
+        command = f"kubectl create {kind} {source.name} --namespace {self._agent.namespace}"
+        return f"{command} --from-literal={key}=<value>, or add the key to it if the {source.kind} is there"
 
     def _named(self, path: FieldPath) -> str:
         return f"the setting {_SEPARATOR.join(path)!r} of service {self._service.name!r}"

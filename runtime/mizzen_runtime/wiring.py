@@ -31,6 +31,7 @@ from mizzen_runtime.redaction import Redactor
 from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.running_services import RunningServices
 from mizzen_runtime.service_wiring import define_services
+from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.settings_files import values_of
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _build(
     with StartWatch(host.seconds, host.give_up) as watch:
         loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_other_secrets(config)]))
         definitions, unknown = define_services(config, loader, doubles=options.test_services)
-        services = RunningServices(definitions, config.namespace, metrics, reloads)
+        services = RunningServices(definitions, AgentName(config.namespace, config.name), metrics, reloads)
         try:
             built = build_agent(config, secrets, host, loader, [definition.interface for definition in definitions])
         except ConfigRefused as refused:

@@ -3,7 +3,8 @@
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.waiting import wait_for
@@ -97,6 +98,15 @@ class RedisServer:
         """Let it go on."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it accept and answer nothing until the block ends."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
 
     def close(self) -> None:
         """End it, whatever state it is in."""

@@ -24,7 +24,7 @@ from pydantic_ai.exceptions import (
     UsageLimitExceeded,
 )
 
-from mizzen_runtime.container import ServiceStartError
+from mizzen_runtime.container import ContainerClosedError, ServiceStartError
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.services import ServiceUnavailableError
 
@@ -64,6 +64,7 @@ _MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
     ),
     (ServiceUnavailableError, Outcome.SERVICE_UNAVAILABLE, "a service of the agent cannot be reached, or not in time"),
     (ServiceStartError, Outcome.SERVICE_UNAVAILABLE, "a service of the agent could not be made ready"),
+    (ContainerClosedError, Outcome.SERVICE_UNAVAILABLE, "the agent's services are closed: its process ends"),
     (Exception, Outcome.AGENT_FAILED, AGENT_FAILED),
 )
 """The first one that fits counts: an exception comes before its base classes."""

@@ -160,7 +160,7 @@ class DependencyContainer(Registrations):
         draft._registrations = list(self)  # noqa: SLF001 - a base class of this one
         return draft
 
-    async def reload(self, draft: Registrations, check: Check | None = None) -> None:
+    async def reload(self, draft: Registrations, check: Check | None = None, *, may_fail: Collection[str] = ()) -> None:
         """Put other services in the place of those that have changed, and of those that are made of them.
 
         New request scopes see the new ones. The old ones are closed when the last scope is left that sees them. If
@@ -169,6 +169,7 @@ class DependencyContainer(Registrations):
         Args:
             draft: What is to be registered; what it has unchanged from `draft()` is shared.
             check: Looks at the new singletons by name once they are ready.
+            may_fail: Names of services that need not be ready, as for `start`.
 
         Raises:
             InvalidContainerError: What is registered would not fit together.
@@ -180,7 +181,7 @@ class DependencyContainer(Registrations):
             before = self._generation()
             generation = self._build(_valid(draft), before)
             try:
-                await generation.start(fresh_only=True)
+                await generation.start(may_fail, fresh_only=True)
                 if check is not None:
                     await check(_by_name(generation, fresh_only=True))
                 self._refuse_if_closed()

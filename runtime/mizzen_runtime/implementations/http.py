@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -98,7 +99,8 @@ class HttpExternalAPIService:
         """
         self._endpoint = endpoint(base_url, path)
         self._health_endpoint = endpoint(base_url, health_path or "")
-        self._is_health_strict = health_path is not None
+        self._unhealthy_from = HTTPStatus.INTERNAL_SERVER_ERROR if health_path is None else HTTPStatus.BAD_REQUEST
+        self._is_known = bool(headers)
         self._method = method
         self._query_parameter = query_parameter
         self._headers = {"Accept": "application/json", "User-Agent": "mizzen", **(headers or {})}
@@ -171,13 +173,14 @@ class HttpExternalAPIService:
         return await self._ready()[1].allows(source_url)
 
     async def health_check(self) -> bool:
-        """Tell whether the API answers, within `call_timeout_seconds`."""
+        """Tell whether the API answers, within `call_timeout_seconds`, and takes the credentials if there are any."""
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await self._ready()[0].exchange("GET", self._health_endpoint, self._headers, with_body=False)
         except (ServiceError, TimeoutError):
             return False
-        return answer.status < (400 if self._is_health_strict else 500)
+        is_refused = self._is_known and answer.status == HTTPStatus.UNAUTHORIZED
+        return answer.status < self._unhealthy_from and not is_refused
 
     async def close(self) -> None:
         """Refuse new calls, and close all connections; calls that run fail."""

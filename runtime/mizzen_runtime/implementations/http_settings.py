@@ -72,7 +72,7 @@ class HttpSettings(BaseModel):
     the environment are not read."""
     health_path: str | None = Field(default=None, max_length=1024)
     """What comes after `base_url` for the health check, answered below 400 when healthy. Without it, `base_url` is
-    asked, and any answer below 500 will do."""
+    asked, and any answer below 500 will do, but 401 to credentials will not."""
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(default=(), max_length=1000)
     """The only hosts to which URLs of requests and models, and redirects to other hosts, may lead: `example.com`, or
     `*.example.com` for all below it. None for every host that is public."""

@@ -1,13 +1,14 @@
 """What `redis` takes, and how its URL is read."""
 
 import re
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from mizzen_runtime.implementations.connecting import check_ca_bundle
 from mizzen_runtime.implementations.entries import MAX_VALUE_BYTES
+from mizzen_runtime.settings_fields import DefaultOfAgent
 
 
 class RedisSettings(BaseModel):
@@ -31,8 +32,11 @@ class RedisSettings(BaseModel):
     """Whether to speak TLS. Certificate and name of the server are always checked then."""
     ca_bundle: str | None = None
     """Certificates in PEM, which alone are trusted with TLS; without them it is those of the system."""
-    prefix: str = Field(default="mizzen:", min_length=1, max_length=256)
-    """What all keys of this cache begin with. Nothing else is ever read, written or removed."""
+    prefix: Annotated[str, Field(min_length=1, max_length=256), DefaultOfAgent("mizzen:{namespace}/{name}:")] = (
+        "mizzen:"
+    )
+    """What all keys of this cache begin with: nothing else is ever read, written or removed. For an agent it is
+    `mizzen:NAMESPACE/NAME:` unless set, so that agents on one server do not share their keys."""
     pool_size: int = Field(default=10, ge=1, le=1000)
     """How many connections there are at most; one more call waits, within its deadline."""
     call_timeout_seconds: float = Field(default=2.0, gt=0, le=60, allow_inf_nan=False)

@@ -39,6 +39,7 @@ from mizzen_runtime.redaction import Redactor
 from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.running_services import RunningServices
 from mizzen_runtime.service_wiring import ServiceDefinition, define_services
+from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.testing.doubles import DOUBLES, NAMES
 
 T = TypeVar("T")
@@ -210,7 +211,9 @@ class _Parts:
         """Give an agent of own code, and its services."""
         definitions, problems = self.stand_ins.of_agent()
         built = built_around(agent, (TEST_MODEL,), (self.model,), Redactor([]), tuple(problems))
-        return self._with_model(built), self._wired(definitions, built, _NAMESPACE)
+        return self._with_model(built), self._wired(
+            definitions, built, AgentName(_NAMESPACE, built.agent.name or "agent")
+        )
 
     def of_config(self, config: RuntimeConfig, host: Host) -> tuple[BuiltAgent, RunningServices]:
         """Give the agent that a resource describes or names, and its services."""
@@ -227,14 +230,14 @@ class _Parts:
                 raise ConfigRefused([*problems, *refused.problems]) from refused
         if problems:
             raise ConfigRefused(problems)
-        return self._with_model(built), self._wired(placed, built, config.namespace)
+        return self._with_model(built), self._wired(placed, built, AgentName(config.namespace, config.name))
 
     def _with_model(self, built: BuiltAgent) -> BuiltAgent:
         return replace(built, model=chain([(TEST_MODEL, self.model)]))
 
-    def _wired(self, definitions: Sequence[ServiceDefinition], built: BuiltAgent, namespace: str) -> RunningServices:
+    def _wired(self, definitions: Sequence[ServiceDefinition], built: BuiltAgent, name: AgentName) -> RunningServices:
         metrics = ServiceMetrics(self.registry)
-        running = RunningServices(definitions, namespace, metrics, Reloads(metrics.count_reload))
+        running = RunningServices(definitions, name, metrics, Reloads(metrics.count_reload))
         if problems := running.wire(built.deps_type):
             raise ConfigRefused(problems)
         return running

@@ -25,8 +25,22 @@ FULL_SPEC: dict[str, Any] = {
         "end_strategy": "early",
         "tool_timeout": 2.5,
         "metadata": {"team": {"name": "support"}},
-        "capabilities": ["Thinking", {"Caching": {}}],
+        "capabilities": ["Thinking", {"Caching": {}}, {"MCP": {"authorization_token": {"secret": "crm-token"}}}],
     },
+    "services": [
+        {
+            "name": "database",
+            "interface": "DatabaseService",
+            "implementation": "postgres",
+            "settings": {"pool_size": 4},
+            "configMapRef": {"name": "db"},
+            "secretRef": {"name": "db", "keys": [{"key": "user", "field": "username"}, {"key": "password"}]},
+            "required": "Always",
+            "scope": "singleton",
+        }
+    ],
+    "vars": {"company": "ACME"},
+    "secrets": [{"name": "crm-token", "secretKeyRef": {"name": "crm", "key": "token"}}],
     "models": [
         {
             "model": "vllm:qwen3-32b",
@@ -57,6 +71,9 @@ FULL_SPEC: dict[str, Any] = {
         "annotations": {"note": "x"},
     },
 }
+
+
+RUN_SCOPED = {"scope": "request", "required": "Never"}
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +175,14 @@ def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Na
         ({"pod": {"resources": {"limits": {"cpu": "banana"}}}}, "spec.pod.resources.limits.cpu"),
         ({"pod": {"resources": {"limits": {"cpu": -1}}}}, "spec.pod.resources.limits.cpu"),
         ({"pod": {"resources": {"limits": {"cpu": 0.5}}}}, "spec.pod.resources.limits.cpu"),
+        (
+            {
+                "services": [
+                    {"name": "a", "interface": "A", "implementation": "b", "scope": "request", "required": "Never"}
+                ]
+            },
+            "required is for a service with scope singleton, which is pinged; leave it out of one that runs make anew",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_at_apply_with_its_path(

@@ -229,6 +229,10 @@ def drops_the_connection(exchange: Exchange) -> None:
     exchange._handler.close_connection = True
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -265,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._outer.requests.append(body)
         self._outer.headers.append({name.lower(): value for name, value in self.headers.items()})
-        behaviour = self._outer._behaviours.popleft() if self._outer._behaviours else fails(500)
+        behaviour = self._outer._behaviours.popleft() if self._outer._behaviours else self._outer.otherwise
         behaviour(Exchange(self, body, self._outer))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
@@ -273,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class ModelServer:
-    """Plays the behaviours that a test queues, one a request; after the last it fails with 500."""
+    """Plays the behaviours that a test queues, one a request; after the last it fails with 500, or does as told."""
 
     def __init__(self, host: str = "127.0.0.1", tls: tuple[Path, Path] | None = None) -> None:
         """Listen.
@@ -292,8 +296,10 @@ class ModelServer:
         self.abandoned = threading.Event()
         self.held = threading.Event()
         self.release = threading.Event()
+        self.otherwise = fails(500)
+        """What it does when none is queued."""
         self._behaviours: deque[Behaviour] = deque()
-        self._server = ThreadingHTTPServer((host, 0), partial(_Handler, self))
+        self._server = _Server((host, 0), partial(_Handler, self))
         self._server.daemon_threads = True
         self._scheme = "http" if tls is None else "https"
         if tls is not None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import textwrap
 import threading
 import time
 from http import HTTPStatus
@@ -14,9 +15,12 @@ from typing import Any, ClassVar
 
 import pytest
 
+from mizzen_api.timing import SERVICES_CLOSE_SECONDS
+from mizzen_runtime.agent.in_force import MODEL_CLOSE_SECONDS
 from mizzen_runtime.http import server
 from mizzen_runtime.http.asgi import CLOSE, Receive, Scope, Send, respond
 from mizzen_runtime.http.server import HttpServer, bind
+from mizzen_runtime.leaving import EXIT_SECONDS
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import ModelServer
 from tests.integration.runtime.process import RuntimeProcess, Start, config_of, events_of, read_all, scripted, until
@@ -317,3 +321,31 @@ def test_sigterm_during_the_start_ends_it(start: Start) -> None:
 
     assert runtime.exit_code() == 0
     assert "serving" not in [line["message"] for line in runtime.log()]
+
+
+def test_services_that_never_close_hold_up_no_end(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "sticky.py").write_text(
+        textwrap.dedent("""
+            import asyncio
+
+            class Sticky:
+                async def close(self) -> None:
+                    while True:
+                        try:
+                            await asyncio.sleep(3600)
+                        except asyncio.CancelledError:
+                            pass
+        """)
+    )
+    sticky = {"interface": "sticky:Sticky", "implementation": "sticky:Sticky"}
+    services = [{"name": name, **sticky} for name in ("one", "two", "three")]
+    runtime = start({**config_of(), "services": services}, PYTHONPATH=str(tmp_path))
+    until(lambda: runtime.manage("/readyz").status == 200, "it is ready", 60)
+
+    runtime.terminate()
+    runtime.wait_logged("drained")
+    drained = time.monotonic()
+
+    assert runtime.exit_code() == 0
+    assert time.monotonic() - drained < SERVICES_CLOSE_SECONDS + MODEL_CLOSE_SECONDS + EXIT_SECONDS + 5
+    assert runtime.wait_logged("services did not close in time")

@@ -33,6 +33,7 @@ from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.running_services import RunningServices
 from mizzen_runtime.service_health import FAILURES, PING_AGAIN_SECONDS, PING_LIMIT_SECONDS, PING_SECONDS
 from mizzen_runtime.service_wiring import IMPLEMENTATIONS, INTERFACES, define_services
+from mizzen_runtime.settings_fields import AgentName
 from tests.integration.runtime.model_server import ModelServer, calls, says
 from tests.integration.runtime.process import START_SECONDS, RuntimeProcess, Start, scripted, until
 
@@ -236,7 +237,9 @@ def test_what_is_told_of_a_mistake_is_what_the_page_says(
         loader = OwnCodeLoader(watch, Redactor([]), restore_log=lambda _package: None)
         definitions, problems = define_services(config, loader)
     metrics = ServiceMetrics(CollectorRegistry())
-    services = RunningServices(definitions, config.namespace, metrics, Reloads(metrics.count_reload))
+    services = RunningServices(
+        definitions, AgentName(config.namespace, config.name), metrics, Reloads(metrics.count_reload)
+    )
     told = [str(problem) for problem in (*problems, *services.wire(AgentServices))]
     assert any(line.startswith(said.rstrip("…")) for line in told), told
 

@@ -305,7 +305,10 @@ async def test_redirects_are_counted_and_not_followed_after_a_post() -> None:
     [
         ({}, 200, True),
         ({}, 404, True),
+        ({}, 401, True),
         ({}, 500, False),
+        ({"bearer_token": "t0ken"}, 401, False),
+        ({"bearer_token": "t0ken"}, 403, True),
         ({"health_path": "/healthz"}, 200, True),
         ({"health_path": "/healthz"}, 404, False),
     ],
@@ -314,7 +317,7 @@ async def test_health_is_what_the_api_answers(settings: dict[str, str], status: 
     async with api_with(always(Reply(status)), **settings) as (api, server):
         assert await api.health_check() is healthy
 
-        assert server.asked[0].target == ("/v1/healthz" if settings else "/v1/")
+        assert server.asked[0].target == ("/v1/healthz" if "health_path" in settings else "/v1/")
 
 
 async def test_an_api_that_is_away_is_found_again() -> None:

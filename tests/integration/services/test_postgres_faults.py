@@ -201,17 +201,21 @@ async def test_a_result_whose_acknowledgement_got_lost_is_there_once(postgres: P
 
 
 async def test_calls_that_are_given_up_leave_no_connection_that_harms_others(postgres: PostgresServer) -> None:
-    async with running(postgres.url, pool_size=3, statement_timeout_seconds=1) as service:
+    # Deadlines that nobody meets, and a server that sees by itself that a client has left: else the first statement's
+    # time may be over before the third one's has begun.
+    postgres.restart(client_connection_check_interval="100ms")
+    patient = {"call_timeout_seconds": 120, "statement_timeout_seconds": 120, "connect_timeout_seconds": 60}
+    async with running(postgres.url, pool_size=3, **patient) as service:
         result_id = await service.save_result({"a": 1})
         with postgres.locked(TABLE):
             for _ in range(5):
                 calls = [asyncio.create_task(service.save_result({"b": number})) for number in range(3)]
-                await until(lambda: waits_for_lock(postgres, 3), "all connections are in a transaction", RECOVERY)
+                await until(lambda: waits_for_lock(postgres, 3), "all connections are in a transaction", 60)
                 for call in calls:
                     call.cancel()
                 ended = await asyncio.gather(*calls, return_exceptions=True)
                 assert {type(error) for error in ended} == {asyncio.CancelledError}
-                await until(lambda: waits_for_lock(postgres, 0), "the server has ended the statements", RECOVERY)
+                await until(lambda: waits_for_lock(postgres, 0), "the server has ended the statements", 60)
         assert await asyncio.gather(*(service.get_result(result_id) for _ in range(20))) == [{"a": 1}] * 20
         assert rows(postgres) == 1
         assert postgres.connections() == service.pool.size <= 3

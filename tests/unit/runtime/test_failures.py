@@ -23,7 +23,9 @@ from pydantic_ai.exceptions import (
 )
 
 from mizzen_runtime.agent.failures import facts_of, failure_of
+from mizzen_runtime.container import ContainerClosedError, ServiceStartError
 from mizzen_runtime.errors import Outcome
+from mizzen_runtime.services import ServiceError, ServiceUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,10 @@ from mizzen_runtime.errors import Outcome
         (OutputTokenLimitExceeded("secret"), Outcome.MODEL_MISBEHAVED),
         (UsageLimitExceeded("secret"), Outcome.MODEL_MISBEHAVED),
         (UnexpectedModelBehavior("secret"), Outcome.MODEL_MISBEHAVED),
+        (ServiceUnavailableError("secret"), Outcome.SERVICE_UNAVAILABLE),
+        (ServiceStartError(("secret",), "secret"), Outcome.SERVICE_UNAVAILABLE),
+        (ContainerClosedError("secret"), Outcome.SERVICE_UNAVAILABLE),
+        (ServiceError("secret"), Outcome.AGENT_FAILED),
         (UserError("secret"), Outcome.AGENT_FAILED),
         (KeyError("secret"), Outcome.AGENT_FAILED),
         (TimeoutError("secret"), Outcome.AGENT_FAILED),

@@ -6,6 +6,7 @@ from mizzen_api.timing import (
     HANDOVER_SECONDS,
     PROPAGATION_SECONDS,
     REQUEST_TIMEOUT_SECONDS,
+    SERVICES_CLOSE_SECONDS,
     STARTUP_SECONDS,
     TERMINATION_GRACE_SECONDS,
 )
@@ -28,7 +29,7 @@ def test_without_arguments_it_is_a_pod() -> None:
 def test_the_pods_grace_period_holds_a_whole_drain() -> None:
     options = parse_options([])
     accepting = options.handover + options.propagation_delay
-    closing = MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS + EXIT_SECONDS
+    closing = SERVICES_CLOSE_SECONDS + MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS + EXIT_SECONDS
     longest = accepting + options.drain_grace + closing
 
     assert options.drain_grace > options.request_timeout, "the last request still gets its answer"

@@ -1,5 +1,6 @@
 """Every way in which settings can be wrong, with the words that tell it."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from mizzen_api.contract import RuntimeService, SettingsSource
+from mizzen_runtime.settings_fields import AgentName, DefaultOfAgent
 from mizzen_runtime.settings_files import ReadSettings, read_settings
 
 
@@ -28,6 +30,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
+        if self.url == "fragile":
+            raise KeyError("SECRET-TEXT")
         if self.url == "nowhere" and self.hosts:
             raise ValueError("give hosts or a url that leads somewhere")
         return self
@@ -35,6 +39,15 @@ class Settings(BaseModel):
 
 class OfSomebodyElse(BaseModel):
     size: int = 1
+
+
+class WithToken(BaseModel):
+    user: str = ""
+    token: SecretStr
+
+
+class OfTheAgent(BaseModel):
+    prefix: Annotated[str, DefaultOfAgent("{namespace}/{name}")] = "shared"
 
 
 Mount = Callable[..., SettingsSource]
@@ -63,7 +76,7 @@ def read(
     service = RuntimeService(
         name="database", interface="DatabaseService", implementation="own", settings=settings, sources=sources
     )
-    return read_settings(service, model, "spec.services[2]", "support")
+    return read_settings(service, model, "spec.services[2]", AgentName("support", "triage"))
 
 
 def told(
@@ -200,3 +213,35 @@ def test_bytes_that_are_no_text_are_told(mount: Mount) -> None:
     assert told(mount("ConfigMap", "db", url="x", verify=b"\xff")) == [
         "ConfigMap 'db', key 'verify': holds bytes that are no text in UTF-8; write the value as text"
     ]
+
+
+def test_a_key_that_cannot_be_read_is_told(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = mount("Secret", "db", url="x")
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root, who runs the tests, may read everything
+    assert told(source) == ["Secret 'db', key 'url': cannot be read: Permission denied; see the pod's events"]
+
+
+def test_a_model_that_raises_something_of_its_own_is_told_without_the_text(mount: Mount) -> None:
+    assert told(mount("ConfigMap", "db", url="fragile")) == [
+        (
+            "spec.services[2]: the settings of service 'database': their model raised KeyError; correct them, or let "
+            "its validators raise ValueError with what is wrong"
+        )
+    ]
+
+
+def test_a_secret_that_nobody_gives_is_told_with_the_place_for_it(mount: Mount) -> None:
+    named = "spec.services[2]: the setting 'token' of service 'database' is missing"
+    assert told(model=WithToken) == [f"{named}; name a Secret with the key 'token' in secretRef"]
+    assert told(mount("Secret", "db", {"user": "user"}, user="x"), model=WithToken) == [
+        f"{named}; add the key 'token' to Secret 'db', and list it in spec.services[2].secretRef.keys"
+    ]
+
+
+def test_a_default_of_the_agents_own_holds_its_name_unless_it_is_set() -> None:
+    assert read(model=OfTheAgent).settings == OfTheAgent(prefix="support/triage")
+    assert read(model=OfTheAgent, settings={"prefix": "x"}).settings == OfTheAgent(prefix="x")
