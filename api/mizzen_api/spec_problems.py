@@ -1,4 +1,4 @@
-"""What the schema lets through and still cannot be built: told by the operator, and on a laptop before it gets there."""
+"""What the schema lets through and still cannot be built: told by the operator, and on a laptop before that."""
 
 from collections.abc import Iterable
 
