@@ -5,6 +5,7 @@ process or change it; and because it has to be imported anew when it has changed
 """
 
 import asyncio
+import re
 import signal
 import sys
 import threading
@@ -22,7 +23,17 @@ from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
 from mizzen_runtime.leaving import EXIT_REFUSED, in_abandonable_thread, leave, leave_at_once
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.options import Options, parse_options
+from mizzen_runtime.own_code.imports import IMPORTED_IN_VAIN, NOT_INSTALLED, SEE_TRACEBACK
 from mizzen_runtime.wiring import build_runtime
+
+_IMAGE = re.compile(r"in this image\b")
+_INSTALL = re.compile(r"pip install '[^']+'")
+_REMEDIES_HERE = {
+    NOT_INSTALLED: "install it (`pip install -e .`), start mizzen in the folder that holds it, or correct the name",
+    IMPORTED_IN_VAIN: "install it",
+    SEE_TRACEBACK: "the whole traceback is in the lines before; mend the code",
+}
+"""What is to be done on a laptop in the place of what is to be done about an image."""
 
 
 def main(report: Path, options: Options) -> int:
@@ -56,8 +67,16 @@ async def _check(report: Path, options: Options) -> None:
 
 def _write(report: Path, options: Options, problems: Iterable[Problem]) -> None:
     code = _code_of(read_config(options.config or DEFAULT_CONFIG))
-    told = CheckReport(problems=tuple(problems), code=tuple(dict.fromkeys(code)))
+    told = CheckReport(problems=tuple(map(_told_here, problems)), code=tuple(dict.fromkeys(code)))
     report.write_text(told.model_dump_json(), encoding="utf-8")
+
+
+def _told_here(problem: Problem) -> Problem:
+    """Put a problem that speaks of an image into the words of somebody who has none."""
+    remedy = _REMEDIES_HERE.get(problem.remedy, problem.remedy)
+    if (command := _INSTALL.search(remedy)) is not None:
+        remedy = f"`{command[0]}`"
+    return Problem(field=problem.field, message=_IMAGE.sub("here", problem.message), remedy=remedy)
 
 
 def _code_of(config: RuntimeConfig) -> Iterator[str]:

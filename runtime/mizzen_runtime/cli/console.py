@@ -1,7 +1,6 @@
 """What people see: plain lines, and colours on a terminal."""
 
 import os
-import sys
 from collections.abc import Iterable
 from typing import TextIO
 
@@ -14,7 +13,7 @@ _BOLD = "1"
 class Console:
     """Writes to a stream."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
+    def __init__(self, stream: TextIO) -> None:
         """Use colours if the stream is a terminal, and NO_COLOR does not say otherwise."""
         self._stream = stream
         self._colours = stream.isatty() and not os.environ.get("NO_COLOR")

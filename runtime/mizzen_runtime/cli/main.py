@@ -1,5 +1,6 @@
 """Where `mizzen` begins."""
 
+import sys
 from collections.abc import Sequence
 
 from mizzen_runtime.cli.arguments import RunOptions, ValidateOptions, parse_arguments
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     options = parse_arguments(arguments)
-    console = Console()
+    console = Console(sys.stdout)
     if isinstance(options, RunOptions):
         return run(options, console)
     if isinstance(options, ValidateOptions):

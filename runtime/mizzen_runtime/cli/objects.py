@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mizzen_api.agentdeployment import AgentDeployment, Metadata
 from mizzen_api.base import ApiModel
 from mizzen_api.names import GROUP, KIND
-from mizzen_api.problems import Problem, problems_of
+from mizzen_api.problems import Problem, message_of, problems_of
 from mizzen_api.spec_problems import spec_problems
 from mizzen_runtime.cli.documents import Document
 from mizzen_runtime.cli.findings import Finding, Place, finding
@@ -196,8 +196,8 @@ def _data_object(document: Document, kind: ObjectKind, findings: list[Finding]) 
 
 
 def _without_values(problem: Problem) -> Problem:
-    """Take out what may be secret."""
-    if problem.field not in {"data", "stringData", "binaryData"}:
+    """Take out what may be secret: what stands in the place of an object with keys."""
+    if problem.field not in {"data", "stringData", "binaryData"} or problem.message == message_of("extra_forbidden", ""):
         return problem
     remedy = "write `key: value` for each key, below it"
     return Problem(field=problem.field, message="is no object with keys", remedy=remedy)
