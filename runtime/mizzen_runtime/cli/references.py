@@ -86,7 +86,7 @@ def _missing(objects: Objects, wanted: _Wanted, place: Place, field: str) -> Fin
     message = f"{kind} {name!r} is not in the files"
     if (other := objects.elsewhere(kind, name)) is not None:
         message += f" for namespace {wanted.namespace!r}; the one at {other.document.place} is of {other.namespace!r}"
-    return finding("warning", place, field, message, f"add it, unless the cluster has it: {_example(wanted)}")
+    return finding("warning", place, field, message, f"add it to them: {_example(wanted)}")
 
 
 def _example(wanted: _Wanted) -> str:

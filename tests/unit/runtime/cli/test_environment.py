@@ -53,8 +53,8 @@ def test_what_is_missing_is_told_with_the_way_to_write_it() -> None:
     found, told = variables("- {name: TOKEN, valueFrom: {secretKeyRef: {name: shop, key: token}}}\n", "")
     assert found == {"TOKEN": PLACEHOLDER}
     assert told == [
-        "agent.yaml:9: warning: spec.pod.env[0].valueFrom.secretKeyRef: Secret 'shop' is not in the files; add it, "
-        "unless the cluster has it: {apiVersion: v1, kind: Secret, metadata: {name: shop, namespace: support}, "
+        "agent.yaml:9: warning: spec.pod.env[0].valueFrom.secretKeyRef: Secret 'shop' is not in the files; add it "
+        "to them: {apiVersion: v1, kind: Secret, metadata: {name: shop, namespace: support}, "
         "stringData: {token: <value>}}"
     ]
 
