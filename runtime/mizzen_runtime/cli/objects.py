@@ -197,7 +197,9 @@ def _data_object(document: Document, kind: ObjectKind, findings: list[Finding]) 
 
 def _without_values(problem: Problem) -> Problem:
     """Take out what may be secret: what stands in the place of an object with keys."""
-    if problem.field not in {"data", "stringData", "binaryData"} or problem.message == message_of("extra_forbidden", ""):
+    if problem.field not in {"data", "stringData", "binaryData"} or problem.message == message_of(
+        "extra_forbidden", ""
+    ):
         return problem
     remedy = "write `key: value` for each key, below it"
     return Problem(field=problem.field, message="is no object with keys", remedy=remedy)

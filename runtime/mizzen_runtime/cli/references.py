@@ -61,7 +61,7 @@ def _field_of(problem: Problem, config: RuntimeConfig) -> str:
     """Give the field of the resource that a problem is about; one of the container names services along a path."""
     if " -> " not in problem.field:
         return problem.field
-    steps = problem.field.split(" -> ")
+    steps = [step.partition(" (")[0] for step in problem.field.split(" -> ")]  # `name (class)`
     services = {service.name: index for index, service in enumerate(config.services or ())}
     return next((f"spec.services[{services[step]}]" for step in steps if step in services), "spec.services")
 

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.integration.runtime.process import Answer, until
@@ -33,14 +35,19 @@ class MizzenRun:
     """`mizzen run` on an address of its own."""
 
     def __init__(
-        self, folder: Path, *arguments: str, address: str | None = None, cwd: Path | None = None, **environment: str
+        self,
+        folder: Path,
+        *arguments: str,
+        address: str | None = None,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.address = address or free_address()
         self._output, self._errors = folder / "output.txt", folder / "errors.txt"
         command = [str(MIZZEN), "run", "--host", self.address, *arguments]
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                command, stdout=output, stderr=errors, cwd=cwd or folder, env=clean_environment() | environment
+                command, stdout=output, stderr=errors, cwd=cwd or folder, env=clean_environment() | dict(environment)
             )
 
     def output(self) -> str:

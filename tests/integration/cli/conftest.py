@@ -16,7 +16,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     running: list[MizzenRun] = []
 
     def start(*arguments: str, address: str | None = None, **environment: str) -> MizzenRun:
-        running.append(MizzenRun(tmp_path, *arguments, address=address, **environment))
+        running.append(MizzenRun(tmp_path, *arguments, address=address, environment=environment))
         return running[-1]
 
     yield start

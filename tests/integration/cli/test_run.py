@@ -203,7 +203,9 @@ def test_a_port_that_is_taken_is_told(run: Run, files: Path) -> None:
 
 def test_of_two_agents_one_is_named(run: Run, files: Path, tmp_path: Path) -> None:
     second = tmp_path / "other.yaml"
-    agent = "apiVersion: mizzen.dev/v1alpha1\nkind: AgentDeployment\nmetadata: {name: other}\nspec: {agent: {model: test}}"
+    agent = (
+        "apiVersion: mizzen.dev/v1alpha1\nkind: AgentDeployment\nmetadata: {name: other}\nspec: {agent: {model: test}}"
+    )
     second.write_text(agent)
     running = run("-f", "deploy", "-f", "other.yaml")
     assert running.exit_code() == 2

@@ -67,7 +67,10 @@ def test_values_are_those_that_kubernetes_sees() -> None:
 WRONG = {
     "no end of a list": ("a: [1, 2\nb: 3\n", "agent.yaml:2: YAML: expected ',' or ']', but got ':'"),
     "a tab": ("a:\n\tb: 1\n", "agent.yaml:2: YAML: found character '\\t' that cannot start any token"),
-    "twice": ("a: 1\nb:\n  c: 1\n  c: 2\n", "agent.yaml:4: b.c: is written twice, first in line 3; leave one of the two"),
+    "twice": (
+        "a: 1\nb:\n  c: 1\n  c: 2\n",
+        "agent.yaml:4: b.c: is written twice, first in line 3; leave one of the two",
+    ),
     "twice in a line": ("{a: 1, a: 2}", "agent.yaml:1: a: is written twice, first in line 1; leave one of the two"),
     "a tag": ("a: 1\nb: !secret x\n", "agent.yaml:2: YAML: could not determine a constructor for the tag '!secret'"),
     "a list as a name": ("? [1]\n: 2\n", "agent.yaml:1: YAML: the name of a field must be a text"),

@@ -53,17 +53,21 @@ def test_what_is_missing_is_told_with_the_way_to_write_it() -> None:
     found, told = variables("- {name: TOKEN, valueFrom: {secretKeyRef: {name: shop, key: token}}}\n", "")
     assert found == {"TOKEN": PLACEHOLDER}
     assert told == [
-        "agent.yaml:9: warning: spec.pod.env[0].valueFrom.secretKeyRef: Secret 'shop' is not in the files; add it "
-        "to them: {apiVersion: v1, kind: Secret, metadata: {name: shop, namespace: support}, "
-        "stringData: {token: <value>}}"
+        (
+            "agent.yaml:9: warning: spec.pod.env[0].valueFrom.secretKeyRef: Secret 'shop' is not in the files; add it "
+            "to them: {apiVersion: v1, kind: Secret, metadata: {name: shop, namespace: support}, "
+            "stringData: {token: <value>}}"
+        )
     ]
 
 
 def test_a_key_that_a_secret_of_the_files_lacks_is_an_error() -> None:
     _, told = variables("- {name: TOKEN, valueFrom: {secretKeyRef: {name: shop, key: tokn}}}\n")
     assert told == [
-        "agent.yaml:9: spec.pod.env[0].valueFrom.secretKeyRef: Secret 'shop' at agent.yaml:12 has no key 'tokn'; "
-        "add the key 'tokn' to it; it has 'token'"
+        (
+            "agent.yaml:9: spec.pod.env[0].valueFrom.secretKeyRef: Secret 'shop' at agent.yaml:12 has no key 'tokn'; "
+            "add the key 'tokn' to it; it has 'token'"
+        )
     ]
 
 
@@ -76,6 +80,8 @@ def test_a_secret_of_another_namespace_is_named() -> None:
 def test_a_field_that_only_a_pod_has_is_an_error() -> None:
     _, told = variables("- {name: X, valueFrom: {fieldRef: {fieldPath: status.startTime}}}\n", "")
     assert told == [
-        "agent.yaml:9: spec.pod.env[0].valueFrom.fieldRef.fieldPath: status.startTime is a field that only a pod has; "
-        "give the variable another value for use on a laptop, or remove it"
+        (
+            "agent.yaml:9: spec.pod.env[0].valueFrom.fieldRef.fieldPath: status.startTime is a field that only a pod has; "
+            "give the variable another value for use on a laptop, or remove it"
+        )
     ]

@@ -81,8 +81,10 @@ REFUSED = {
     ),
     "a label of the operator": (
         AGENT + "  pod: {labels: {mizzen.dev/revision: x}}\n",
-        "agent.yaml:7: spec.pod.labels['mizzen.dev/revision']: the operator finds the pods by this label and sets it "
-        "itself; remove it",
+        (
+            "agent.yaml:7: spec.pod.labels['mizzen.dev/revision']: the operator finds the pods by this label and sets it "
+            "itself; remove it"
+        ),
     ),
     "no number in data": (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: 1\n",
@@ -104,13 +106,17 @@ REFUSED = {
     "no kind": ("a: 1", "agent.yaml:1: kind: this is no object of Kubernetes: it has no kind"),
     "another object": (
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n",
-        "agent.yaml:2: note: kind: Deployment 'x' is not looked at; only objects of AgentDeployment, ConfigMap and "
-        "Secret are needed to run an agent",
+        (
+            "agent.yaml:2: note: kind: Deployment 'x' is not looked at; only objects of AgentDeployment, ConfigMap and "
+            "Secret are needed to run an agent"
+        ),
     ),
     "twice": (
         f"{AGENT}---{AGENT}",
-        "agent.yaml:10: metadata.name: AgentDeployment 'triage' of namespace 'default' is also at agent.yaml:2; "
-        "leave one of the two",
+        (
+            "agent.yaml:10: metadata.name: AgentDeployment 'triage' of namespace 'default' is also at agent.yaml:2; "
+            "leave one of the two"
+        ),
     ),
 }
 
