@@ -122,7 +122,7 @@ def test_standard_input_is_read(folder: Path) -> None:
     done = validate(folder, "-f", "-", given=f"{AGENT}---\n{WORDS}---\n{SECRET.replace('Secret', 'Service')}")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].startswith("-:12: warning: spec.models[0].apiKey.secretKeyRef: Secret 'llm' is")
-    assert "-:28: note: kind: Service 'llm' is not looked at" in done.stdout
+    assert "-:29: note: kind: Service 'llm' is not looked at" in done.stdout
 
 
 def test_doubles_need_no_settings(folder: Path) -> None:

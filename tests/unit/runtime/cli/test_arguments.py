@@ -1,5 +1,7 @@
 """The command line itself."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,19 @@ def test_help_teaches_with_examples(command: str, capsys: pytest.CaptureFixture[
         parse_arguments([command, "--help"])
     assert ended.value.code == 0
     assert f"\nexamples:\n  mizzen {command}" in capsys.readouterr().out
+
+
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "docs" / "cli.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_commands_of_a_page_are_right(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = re.findall(r"^ *(?:[^\n`|]*\| )?mizzen ([^#|\n]*)", page.read_text(), re.MULTILINE)
+    assert {command.split()[0] for command in commands} >= {"run", "validate"}
+    (tmp_path / "agent.yaml").touch()
+    monkeypatch.chdir(CHECKOUT if page.name == "README.md" else tmp_path)
+    for command in commands:
+        parse_arguments(shlex.split(command))
 
 
 def test_the_crd_is_the_one_of_the_chart(capsys: pytest.CaptureFixture[str]) -> None:

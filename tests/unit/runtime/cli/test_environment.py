@@ -81,7 +81,7 @@ def test_a_field_that_only_a_pod_has_is_an_error() -> None:
     _, told = variables("- {name: X, valueFrom: {fieldRef: {fieldPath: status.startTime}}}\n", "")
     assert told == [
         (
-            "agent.yaml:9: spec.pod.env[0].valueFrom.fieldRef.fieldPath: status.startTime is a field that only a pod has; "
-            "give the variable another value for use on a laptop, or remove it"
+            "agent.yaml:9: spec.pod.env[0].valueFrom.fieldRef.fieldPath: status.startTime is a field that only a pod "
+            "has; give the variable another value for use on a laptop, or remove it"
         )
     ]

@@ -82,8 +82,8 @@ REFUSED = {
     "a label of the operator": (
         AGENT + "  pod: {labels: {mizzen.dev/revision: x}}\n",
         (
-            "agent.yaml:7: spec.pod.labels['mizzen.dev/revision']: the operator finds the pods by this label and sets it "
-            "itself; remove it"
+            "agent.yaml:7: spec.pod.labels['mizzen.dev/revision']: the operator finds the pods by this label and sets "
+            "it itself; remove it"
         ),
     ),
     "no number in data": (
