@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mizzen_api.base import ApiModel
-from mizzen_api.contract import RuntimeConfig, SecretSource, SettingsSource
+from mizzen_api.contract import ConfigMapSource, RuntimeConfig, SecretSource, SettingsSource
 from mizzen_runtime.cli.objects import Objects
 
 _DATA = "..data"
@@ -39,15 +39,15 @@ class Mount:
 def mounts_of(config: RuntimeConfig) -> Iterator[Mount]:
     """Give all that a configuration wants to find mounted."""
     for source in _sources_in(config):
-        if isinstance(source, SecretSource):
-            path = Path(source.path)
-            yield Mount("Secret", source.name, path.parent, {path.name: source.key})
-        else:
+        if isinstance(source, SettingsSource):
             yield Mount(source.kind, source.name, Path(source.path), source.keys)
+        else:
+            kind, path = "Secret" if isinstance(source, SecretSource) else "ConfigMap", Path(source.path)
+            yield Mount(kind, source.name, path.parent, {path.name: source.key})
 
 
-def _sources_in(value: object) -> Iterator[SecretSource | SettingsSource]:
-    if isinstance(value, SecretSource | SettingsSource):
+def _sources_in(value: object) -> Iterator[SecretSource | ConfigMapSource | SettingsSource]:
+    if isinstance(value, SecretSource | ConfigMapSource | SettingsSource):
         yield value
     elif isinstance(value, ApiModel):
         for name in type(value).model_fields:

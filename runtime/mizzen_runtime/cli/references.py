@@ -1,24 +1,34 @@
 """What the files refer to and do not hold, told with the way to write it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mizzen_api.contract import RuntimeConfig
-from mizzen_api.pod import SecretKeyRef
+from mizzen_api.pod import ConfigMapKeyRef, SecretKeyRef
 from mizzen_api.problems import Problem
 from mizzen_runtime.cli.findings import Finding, Place, finding
 from mizzen_runtime.cli.objects import DEFAULT_NAMESPACE, AgentFile, DataObject, Objects
 
 _OBJECT = re.compile(r"(ConfigMap|Secret) '([^']*)'(?:, key '([^']*)')?")
 """How the runtime names an object, or one of its keys, as the field of a problem."""
-_REFERENCE = ".secretKeyRef"
+_REFERENCES: Mapping[str, type[ConfigMapKeyRef | SecretKeyRef]] = {
+    "configMapKeyRef": ConfigMapKeyRef,
+    "secretKeyRef": SecretKeyRef,
+}
 _MAX_KEYS = 8
 """Of an object, to be named where another one is missing."""
 
 
-def missing_key(objects: Objects, place: Place, field: str, namespace: str, reference: SecretKeyRef) -> Finding:
-    """Tell that a Secret or its key is not there."""
-    return _missing(objects, _Wanted("Secret", namespace, reference.name, reference.key), place, field)
+def missing_key(
+    objects: Objects, place: Place, field: str, namespace: str, reference: ConfigMapKeyRef | SecretKeyRef
+) -> Finding:
+    """Tell that a ConfigMap or Secret or its key is not there."""
+    return _missing(objects, _Wanted(_kind_of(reference), namespace, reference.name, reference.key), place, field)
+
+
+def _kind_of(reference: ConfigMapKeyRef | SecretKeyRef) -> str:
+    return "Secret" if isinstance(reference, SecretKeyRef) else "ConfigMap"
 
 
 def located(problem: Problem, file: AgentFile, config: RuntimeConfig, objects: Objects) -> Finding:
@@ -31,9 +41,9 @@ def located(problem: Problem, file: AgentFile, config: RuntimeConfig, objects: O
         objects: What the files hold.
     """
     namespace = file.agent.metadata.namespace
-    if problem.field.endswith(_REFERENCE):
-        reference = SecretKeyRef.model_validate(file.document.value_at(problem.field))
-        found = objects.find("Secret", namespace, reference.name)
+    if (refers := _REFERENCES.get(problem.field.rpartition(".")[2])) is not None:
+        reference = refers.model_validate(file.document.value_at(problem.field))
+        found = objects.find(_kind_of(reference), namespace, reference.name)
         if found is None or reference.key not in found.values:
             return missing_key(objects, file.document.place_of(problem.field), problem.field, namespace, reference)
         return Finding(
