@@ -1,6 +1,7 @@
 """The page about the conditions of an AgentDeployment, generated so that it never lags behind the operator."""
 
 from mizzen_api.conditions import MEANINGS, REMEDIES, SENTENCES, Reason
+from mizzen_operator.runtime_reports import OFTEN_SECONDS, READINGS_PER_SECOND, SELDOM_SECONDS, TROUBLED_SECONDS
 from mizzen_operator.status.event_reader import PAUSE_SECONDS
 from mizzen_operator.status.events import SHARE, SHARE_SECONDS
 from mizzen_operator.status.pod_events import CREATING_SECONDS, SLOW_START_SECONDS
@@ -20,6 +21,9 @@ What an AgentDeployment says about itself: `kubectl describe agd NAME` shows it,
   author can mend. `Progressing` stays True while a start is only slow.
 - `ConfigResolved` tells of the trouble only if it is about the configuration or what that refers to. It is Unknown
   while no pod of the revision says anything about it: the operator cannot read Secrets, the pods tell.
+- `Healthy`, `Secure`, and `ConfigResolved` with `ReloadFailed`, repeat what the pods say, of whatever revision they
+  are. None of them changes `Ready`: a pod that does not take up a changed ConfigMap or Secret goes on with what it had.
+  Until every pod has been read, by an operator that was just started too, they stay as they are.
 - `Available` is about all revisions. While a new one is in trouble and the one before it serves, it stays True and says
   so: no old pod goes before a new one is ready. If none serves, it tells what is wrong with those that did before.
 
@@ -40,6 +44,14 @@ The message has the pod's, kubelet's or the API server's own words, and a remedy
 A pod's own status comes first. Only if a pod is not ready and its status does not say why are its Events read (of a
 volume, a sandbox, a probe): after {creating:g} s, then the less often the longer nothing changes, and not twice within
 {pause:g} s for an agent. A start is called slow after {slow:g} s.
+
+How a pod's services are, which changes it has not taken up, and whether it runs under the test profile, only the pod
+knows: the operator that leads reads `GET :8081/state` of every pod that has started, by the pod's own address and
+through no proxy. A NetworkPolicy must let it. A pod is read when it starts, when its readiness changes, and then about
+every {often:g} s if the agent has services or refers to ConfigMaps, Secrets or keys, every {troubled:g} s while it is
+not well, every {seldom:g} s otherwise; {per_second:g} pods in a second at most, so that of thousands each is read less
+often. An answer has 1 s and 64 KB. One that is no report of this very pod counts as none; of a pod that cannot be read
+three times in a row nothing is known.
 """
 
 
@@ -55,6 +67,10 @@ def conditions_page() -> str:
         creating=CREATING_SECONDS,
         pause=PAUSE_SECONDS,
         slow=SLOW_START_SECONDS,
+        often=OFTEN_SECONDS,
+        troubled=TROUBLED_SECONDS,
+        seldom=SELDOM_SECONDS,
+        per_second=READINGS_PER_SECOND,
     )
 
 

@@ -9,6 +9,7 @@ from manifests.chart_values import CHECKOUT
 from manifests.conditions_page import conditions_page
 from manifests.crd_files import crd_template, plain_crd
 from manifests.install import CHART, install_yaml
+from manifests.settings_page import settings_page
 
 COMMAND = "make generate"
 
@@ -17,6 +18,7 @@ def chart_files() -> dict[Path, str]:
     """Give the content of each generated file of the chart, of the plain CRD, and of the documentation."""
     return {
         CHECKOUT / "docs" / "conditions.md": conditions_page(),
+        CHECKOUT / "docs" / "service-settings.md": settings_page(),
         CHECKOUT / "manifests" / "crd.yaml": plain_crd(),
         CHART / "Chart.yaml": chart_yaml(),
         CHART / "README.md": readme((CHART / "README.md").read_text()),

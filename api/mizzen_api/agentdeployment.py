@@ -13,7 +13,7 @@ from mizzen_api.capabilities import secrets_named_in
 from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
-from mizzen_api.pod import LocalName, PodSettings, SecretKeyRef
+from mizzen_api.pod import ConfigMapKeyRef, LocalName, PodSettings, SecretKeyRef
 from mizzen_api.services import ServiceSpec
 
 ApiAddress = Annotated[
@@ -45,6 +45,13 @@ class ModelKey(ApiModel):
     """A key of a Secret of the same namespace."""
 
 
+class AuthorityBundle(ApiModel):
+    """Where certificates of authorities come from."""
+
+    config_map_key_ref: ConfigMapKeyRef
+    """A key of a ConfigMap of the same namespace, with one or more certificates in PEM."""
+
+
 class ModelEndpoint(ApiModel):
     """One model of the chain."""
 
@@ -53,7 +60,10 @@ class ModelEndpoint(ApiModel):
     base_url: ApiAddress | None = None
     """Address of the provider's API, such as `http://vllm.models:8000/v1`; the provider's own without it."""
     api_key: ModelKey | None = None
-    """The provider's key."""
+    """The provider's key. A new one is taken up without a restart, unless the provider refuses it."""
+    ca_bundle: AuthorityBundle | None = None
+    """The authorities that the address's certificate is checked against, in place of the system's. Its changes are
+    taken up without a restart."""
     request_timeout: Duration | None = None
     """How long one request to the model may take, such as `30s`."""
 

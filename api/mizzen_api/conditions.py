@@ -17,6 +17,8 @@ class ConditionType(StrEnum):
     READY = "Ready"
     PROGRESSING = "Progressing"
     CONFIG_RESOLVED = "ConfigResolved"
+    HEALTHY = "Healthy"
+    SECURE = "Secure"
 
 
 MEANINGS: dict[ConditionType, str] = {
@@ -24,6 +26,8 @@ MEANINGS: dict[ConditionType, str] = {
     ConditionType.READY: "What serves is this generation of the resource, fully rolled out.",
     ConditionType.PROGRESSING: "A rollout goes on.",
     ConditionType.CONFIG_RESOLVED: "Every referenced object and key is there and accepted by the runtime.",
+    ConditionType.HEALTHY: "The pods' own reports say that every service is healthy.",
+    ConditionType.SECURE: "No setting that is for tests only is in force.",
 }
 """What True means."""
 
@@ -38,11 +42,14 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     SCALING = "Scaling"
     RESOLVED = "Resolved"
+    HEALTHY = "Healthy"
+    AS_CONFIGURED = "AsConfigured"
     SCALED_TO_ZERO = "ScaledToZero"
     NO_POD_READY = "NoPodReady"
     NOT_YET_KNOWN = "NotYetKnown"
     INVALID_SPEC = "InvalidSpec"
     CONFIG_INVALID = "ConfigInvalid"
+    RELOAD_FAILED = "ReloadFailed"
     CONTRACT_MISMATCH = "ContractMismatch"
     MOUNT_FAILED = "MountFailed"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
@@ -57,6 +64,10 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused"
     NAME_CONFLICT = "NameConflict"
     WRITE_FAILED = "WriteFailed"
+    NO_REPORT = "NoReport"
+    STATE_UNREADABLE = "StateUnreadable"
+    SERVICE_UNHEALTHY = "ServiceUnhealthy"
+    TEST_SERVICES = "TestServices"
 
 
 SENTENCES: dict[Reason, str] = {
@@ -69,11 +80,14 @@ SENTENCES: dict[Reason, str] = {
     Reason.ROLLING_OUT: "Pods of the new revision are starting.",
     Reason.SCALING: "Pods of this revision are being added, replaced or taken away.",
     Reason.RESOLVED: "The runtime accepted the configuration, and every referenced object and key is there.",
+    Reason.HEALTHY: "Every pod says that it is well.",
+    Reason.AS_CONFIGURED: "The pods say that nothing in them is for tests only.",
     Reason.SCALED_TO_ZERO: "No pod is asked for (replicas is 0).",
     Reason.NO_POD_READY: "No pod serves requests.",
     Reason.NOT_YET_KNOWN: "No pod of this revision says at present whether it accepts the configuration.",
     Reason.INVALID_SPEC: "The spec has problems; what ran before goes on unchanged.",
     Reason.CONFIG_INVALID: "The runtime refused the configuration, or a variable's object or key is missing.",
+    Reason.RELOAD_FAILED: "A changed ConfigMap or Secret is not in force; the pods go on with what they had.",
     Reason.CONTRACT_MISMATCH: "Operator and runtime are of releases that do not understand each other.",
     Reason.MOUNT_FAILED: "A volume of the pod cannot be mounted.",
     Reason.IMAGE_UNAVAILABLE: "The pod's image cannot be had.",
@@ -88,6 +102,10 @@ SENTENCES: dict[Reason, str] = {
     Reason.POD_REFUSED: "The cluster refuses to create the pods, or an object that they need.",
     Reason.NAME_CONFLICT: "An object that is not ours has a name that the agent needs.",
     Reason.WRITE_FAILED: "The API server did not take a change; the operator goes on trying.",
+    Reason.NO_REPORT: "No pod has said yet how it is.",
+    Reason.STATE_UNREADABLE: "The operator cannot read from a pod how it is.",
+    Reason.SERVICE_UNHEALTHY: "A service of the agent is not healthy.",
+    Reason.TEST_SERVICES: "Test doubles stand in for services.",
 }
 """What each reason says to people; the whole message where there is nothing more to tell."""
 
@@ -96,6 +114,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.NO_POD_READY: "Wait: what is wrong is told within half a minute.",
     Reason.INVALID_SPEC: "Correct the fields that the message names.",
     Reason.CONFIG_INVALID: "Do what the message says of each problem. A pod notices a new Secret when it starts again.",
+    Reason.RELOAD_FAILED: "Correct the object that the message names; a pod takes it up by itself.",
     Reason.CONTRACT_MISMATCH: "Build the image on the runtime of the operator's release, or upgrade the operator.",
     Reason.MOUNT_FAILED: "Create the object that the message names; kubelet tries again by itself.",
     Reason.IMAGE_UNAVAILABLE: "Correct `spec.pod.image`, or give credentials in `spec.pod.imagePullSecrets`.",
@@ -110,6 +129,9 @@ REMEDIES: dict[Reason, str] = {
     Reason.POD_REFUSED: "Raise the quota, loosen the policy, or ask for what they allow.",
     Reason.NAME_CONFLICT: "Delete or rename one of the two objects.",
     Reason.WRITE_FAILED: "Have the API server looked at if it lasts.",
+    Reason.STATE_UNREADABLE: "Let the operator reach port 8081 of the pods: a NetworkPolicy may be in the way.",
+    Reason.SERVICE_UNHEALTHY: "Have the service looked at, or correct its settings; the pods go on asking it.",
+    Reason.TEST_SERVICES: "Take `MIZZEN_PROFILE=test` out of `spec.pod.env`, or out of the image.",
 }
 """What to do; a reason that is no trouble has none. A message has a remedy that fits the case more closely."""
 
@@ -118,7 +140,7 @@ class Condition(ApiModel):
     """The Kubernetes convention `metav1.Condition`."""
 
     type: str = Field(max_length=64)
-    """What it is about: Available, Ready, Progressing or ConfigResolved."""
+    """What it is about: Available, Ready, Progressing, ConfigResolved, Healthy or Secure."""
     status: ConditionStatus
     """True, False or Unknown."""
     observed_generation: int = Field(ge=0)

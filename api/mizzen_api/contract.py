@@ -21,6 +21,10 @@ MODELS_DIRECTORY = "/etc/mizzen/models"
 """Below it one folder for each model with a key, named by the model's place in the chain."""
 API_KEY_FILE = "api-key"
 """Name of the file in a model's folder."""
+AUTHORITIES_DIRECTORY = "/etc/mizzen/model-authorities"
+"""Below it one folder for each model with a bundle of authorities, named by the model's place in the chain."""
+AUTHORITIES_FILE = "ca.crt"
+"""Name of the file in such a folder."""
 SECRETS_DIRECTORY = "/etc/mizzen/secrets"
 """Below it one folder for each secret that capabilities refer to, by its name."""
 VALUE_FILE = "value"
@@ -37,6 +41,11 @@ TERMINATION_LOG_BYTES = 4096
 def api_key_path(index: int) -> str:
     """Give the path, in the pod, of the key of the model at `index` of the chain."""
     return f"{MODELS_DIRECTORY}/{index}/{API_KEY_FILE}"
+
+
+def authorities_path(index: int) -> str:
+    """Give the path, in the pod, of the authorities that the model at `index` of the chain is trusted by."""
+    return f"{AUTHORITIES_DIRECTORY}/{index}/{AUTHORITIES_FILE}"
 
 
 def secret_path(name: str) -> str:
@@ -65,6 +74,17 @@ class SecretSource(ApiModel):
     """Path of the file in the pod."""
 
 
+class ConfigMapSource(ApiModel):
+    """Which key of which ConfigMap a mounted file comes from."""
+
+    name: str
+    """Name of the ConfigMap."""
+    key: str
+    """Key in it."""
+    path: str
+    """Path of the file in the pod."""
+
+
 class RuntimeModel(ApiModel):
     """One model of the chain."""
 
@@ -74,6 +94,8 @@ class RuntimeModel(ApiModel):
     """Address of the provider's API; the provider's own default without it."""
     api_key: SecretSource | None = None
     """Where the key is mounted."""
+    ca_bundle: ConfigMapSource | None = None
+    """Where the authorities are mounted that its certificate is checked against; the system's own without it."""
     request_timeout_seconds: Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS)] | None = None
     """Bound on one request to the model."""
 
@@ -178,7 +200,7 @@ def contract_version_of(text: str) -> int | None:
     """Give the contract version that a report states, whatever else it holds; None if it states none."""
     try:
         report = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # it may be anything, such as a thousand brackets
         return None
     version = report.get("contractVersion") if isinstance(report, dict) else None
     return version if isinstance(version, int) else None

@@ -65,6 +65,15 @@ class SecretKeyRef(ApiModel):
     """Key in it."""
 
 
+class ConfigMapKeyRef(ApiModel):
+    """A key of a ConfigMap of the same namespace."""
+
+    name: ObjectName
+    """Name of the ConfigMap."""
+    key: SecretKey
+    """Key in it."""
+
+
 class FieldRef(ApiModel):
     """A field of the pod itself."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint, NamedSecret
 from mizzen_api.contract import (
+    ConfigMapSource,
     RuntimeConfig,
     RuntimeModel,
     RuntimeSecret,
@@ -12,6 +13,7 @@ from mizzen_api.contract import (
     SecretSource,
     SettingsSource,
     api_key_path,
+    authorities_path,
     secret_path,
     settings_path,
 )
@@ -82,9 +84,11 @@ def _sources(service: ServiceSpec) -> Iterator[SettingsSource]:
 
 def _model(index: int, endpoint: ModelEndpoint) -> RuntimeModel:
     key = endpoint.api_key.secret_key_ref if endpoint.api_key else None
+    bundle = endpoint.ca_bundle.config_map_key_ref if endpoint.ca_bundle else None
     return RuntimeModel(
         model=endpoint.model,
         base_url=endpoint.base_url,
         api_key=SecretSource(name=key.name, key=key.key, path=api_key_path(index)) if key else None,
+        ca_bundle=ConfigMapSource(name=bundle.name, key=bundle.key, path=authorities_path(index)) if bundle else None,
         request_timeout_seconds=seconds(endpoint.request_timeout) if endpoint.request_timeout else None,
     )

@@ -38,7 +38,9 @@ from mizzen_operator.queue_metrics import QueueGauges, QueueMetrics
 from mizzen_operator.reconcile import Reconciler
 from mizzen_operator.release_updates import ReleaseUpdates
 from mizzen_operator.resync import Resync
+from mizzen_operator.runtime_reports import READERS, RuntimeReports
 from mizzen_operator.settings import Settings, parse_settings
+from mizzen_operator.state_client import StateClient
 from mizzen_operator.status.events import EventRecorder
 from mizzen_operator.workers import Workers
 from mizzen_operator.workqueue import WorkQueue
@@ -154,12 +156,14 @@ class Operator:
         events = EventRecorder(workers_cluster, time.monotonic, _now, socket.gethostname())
         self._updates = ReleaseUpdates(settings.max_concurrent_runtime_updates, self._queue.add)
         _measure_updates(self._updates, registry)
+        self._reports = RuntimeReports(self._queue.add, clock=time.monotonic, rng=rng, registry=registry)
         reconciler = Reconciler(
             workers_cluster,
             cache,
             events,
             runtime_image=settings.runtime_image,
             updates=self._updates,
+            reports=self._reports,
             now=_now,
             again=self._queue.add,
         )
@@ -218,6 +222,7 @@ class Operator:
             await self._leadership.acquire()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._leadership.keep(), name="leading")
+                tasks.create_task(self._read_reports(), name="reading")
                 tasks.create_task(self._begin(stop), name="beginning")
         except ClusterError as error:
             raise _cannot_work(error) from error
@@ -233,6 +238,11 @@ class Operator:
         self._queue.resume()
         _log.info("working on %d AgentDeployments in %s", self._resync.queue_all(), self._where())
         self._workers.start()
+
+    async def _read_reports(self) -> None:
+        """Read what pods say of themselves: only who leads has use for it."""
+        async with StateClient(READERS) as client:
+            await self._reports.run(client)
 
     async def _give_up_leadership(self) -> None:
         """End the work, and then let somebody else begin; not at once if a write may still be under way."""

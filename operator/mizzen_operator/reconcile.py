@@ -20,7 +20,14 @@ from mizzen_operator.cluster.errors import (
 )
 from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.converge import Converger, try_again
-from mizzen_operator.desired import Desired, InvalidSpecError, Revision, build_desired, render_revision
+from mizzen_operator.desired import (
+    Desired,
+    InvalidSpecError,
+    Revision,
+    build_desired,
+    changes_by_itself,
+    render_revision,
+)
 from mizzen_operator.errors import ReconcileError, TryAgainError, UserMustActError
 from mizzen_operator.keys import Key
 from mizzen_operator.records import AgentRecord, agent_record
@@ -28,7 +35,8 @@ from mizzen_operator.release_updates import ReleaseUpdates, Standing
 from mizzen_operator.replicas import Replicas, replicas_of
 from mizzen_operator.resource import StoredResource, parse_agent, stored_resource
 from mizzen_operator.revision_choice import Revisions
-from mizzen_operator.status.conditions import Situation
+from mizzen_operator.runtime_reports import RuntimeReports
+from mizzen_operator.status.conditions import Situation, verdicts_of
 from mizzen_operator.status.event_reader import EventReader
 from mizzen_operator.status.events import EventRecorder, happenings
 from mizzen_operator.status.report import compute_invalid_status, compute_status
@@ -50,6 +58,7 @@ class Reconciler:
         *,
         runtime_image: str,
         updates: ReleaseUpdates,
+        reports: RuntimeReports,
         now: Callable[[], datetime],
         again: Callable[[Key], None],
     ) -> None:
@@ -61,6 +70,7 @@ class Reconciler:
             events: Where changes are told.
             runtime_image: What runs if a resource names no image.
             updates: Who may take up what this release of the operator renders.
+            reports: What pods say of themselves.
             now: The time of day, with its zone.
             again: Told of an agent that has changed while it was reconciled: the watch's news of it comes too late to
                 be news.
@@ -71,6 +81,7 @@ class Reconciler:
         self._runtime_image = runtime_image
         self._updates = updates
         self._revisions = Revisions(cluster, cache, updates)
+        self._reports = reports
         self._now = now
         self._again = again
         self._converger = Converger(cluster, cache, events, again=again)
@@ -100,6 +111,7 @@ class Reconciler:
             self._converger.forget(key)
             self._updates.forget(key)
             self._event_reader.forget(key)
+            self._reports.forget(key)
             return None  # the garbage collector takes the children along
         stored = stored_resource(record)
         agent: AgentDeployment | None = None
@@ -126,7 +138,7 @@ class Reconciler:
             failure = _unforeseen(key, error)
         if isinstance(failure, TryAgainError) and failures + 1 < TOLD_FAILURES:
             raise failure
-        situation = self._situation(record, stored, desired, failure)
+        situation = self._situation(record, stored, agent, desired, failure)
         if fresh is not None and desired is not None:
             standing = self._revisions.standing(record, stored, fresh, desired.revision, situation.is_rolled_out())
         else:
@@ -150,10 +162,16 @@ class Reconciler:
         await self._converger.is_there(record)
 
     def _situation(
-        self, record: AgentRecord, stored: StoredResource, desired: Desired | None, failure: ReconcileError | None
+        self,
+        record: AgentRecord,
+        stored: StoredResource,
+        agent: AgentDeployment | None,
+        desired: Desired | None,
+        failure: ReconcileError | None,
     ) -> Situation:
         """Collect what the conditions are computed from."""
         observed = self._cache.observe(record.key)
+        often = changes_by_itself(agent) if agent is not None else None
         return Situation(
             generation=stored.generation,
             replicas=desired.replicas if desired else stored.replicas or 0,
@@ -164,6 +182,8 @@ class Reconciler:
             rollout=observed.own_rollout(record),
             pods=observed.pods,
             events={},
+            heard=self._reports.look_after(record.key, observed.pods, often=often),
+            before=verdicts_of(stored.status.conditions),
             now=self._now().timestamp(),
         )
 

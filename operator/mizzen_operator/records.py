@@ -143,6 +143,8 @@ class PodRecord(Record):
     """Why the container does not run."""
     ended: Ended | None
     """How the container ended last."""
+    address: str | None
+    """Where it is reached, IPv4 or IPv6."""
     since: float
     """Since when all this is so, in seconds since the epoch, by the clock of the node."""
 
@@ -307,6 +309,7 @@ def _pod_record(key: Key, raw: Mapping[str, Any]) -> PodRecord:
         unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else None,
         waiting=_said(state["waiting"]) if "waiting" in state else None,
         ended=_ended(state.get("terminated") or last.get("terminated")),
+        address=status.get("podIP"),
         since=_since(metadata, conditions.values(), state),
     )
 

@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.failures import AGENT_FAILED, failure_of
+from mizzen_runtime.agent.in_force import AgentInForce
 from mizzen_runtime.attempts import Attempts, current_attempts
 from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.errors import Outcome, RunError
@@ -87,7 +88,7 @@ class AgentService:
 
     def __init__(
         self,
-        built: BuiltAgent,
+        agent: AgentInForce,
         dependencies: Dependencies,
         metrics: AgentMetrics,
         in_flight: InFlight,
@@ -97,13 +98,13 @@ class AgentService:
         """Bind what a request needs.
 
         Args:
-            built: The agent.
+            agent: The agent, as it is when a request begins.
             dependencies: What each run is given.
             metrics: Where requests are counted.
             in_flight: Counts running requests.
             timeout: Seconds that a request may take.
         """
-        self._built = built
+        self._agent = agent
         self._dependencies = dependencies
         self._metrics = metrics
         self._in_flight = in_flight
@@ -116,9 +117,9 @@ class AgentService:
             RunError: There is no answer; which one of the set says why.
             asyncio.CancelledError: The caller gave up.
         """
-        with _Observed(self, request) as observed:
+        with _Observed(self, request) as observed, self._agent.current as built:
             async with self._dependencies.for_run() as deps:
-                result = await self._built.agent.run(_prompt(request), **self._run_arguments(observed, deps))
+                result = await built.agent.run(_prompt(request), **_run_arguments(built, observed, deps))
             return observed.result(result.output)
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[StreamEvent, None]:
@@ -131,26 +132,16 @@ class AgentService:
             RunError: There is no answer; which one of the set says why.
             asyncio.CancelledError: The caller gave up.
         """
-        with _Observed(self, request) as observed:
+        with _Observed(self, request) as observed, self._agent.current as built:
             async with (
                 self._dependencies.for_run() as deps,
-                self._built.agent.run_stream_events(_prompt(request), **self._run_arguments(observed, deps)) as events,
+                built.agent.run_stream_events(_prompt(request), **_run_arguments(built, observed, deps)) as events,
             ):
                 async for event in events:
                     if isinstance(event, AgentRunResultEvent):
                         yield observed.result(event.result.output)
-                    elif self._built.streams_text and (text := _text_of(event)):
+                    elif built.streams_text and (text := _text_of(event)):
                         yield TextDelta(text.encode(errors="replace").decode())
-
-    def _run_arguments(self, observed: "_Observed", deps: object) -> dict[str, Any]:
-        return {
-            "deps": deps,
-            "model": self._built.model,
-            "capabilities": self._built.run_capabilities,
-            "usage": observed.usage,
-            "timeout": observed.time_left,
-            "infer_name": False,
-        }
 
     def receiving(self, arrived: float) -> "Reception":
         """Count a request while the transport reads it, and for good if it does not become a `RunRequest`.
@@ -159,6 +150,17 @@ class AgentService:
             arrived: When its head had come (`time.perf_counter`).
         """
         return Reception(self._metrics, self._in_flight, arrived)
+
+
+def _run_arguments(built: BuiltAgent, observed: "_Observed", deps: object) -> dict[str, Any]:
+    return {
+        "deps": deps,
+        "model": built.model,
+        "capabilities": built.run_capabilities,
+        "usage": observed.usage,
+        "timeout": observed.time_left,
+        "infer_name": False,
+    }
 
 
 class Reception:

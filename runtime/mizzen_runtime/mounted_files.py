@@ -1,6 +1,7 @@
 """Notices when mounted ConfigMaps and Secrets change. Kubelet swaps a link, so a folder is never seen half changed."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ CHECK_SECONDS = 2.0
 AGAIN_SECONDS = 10.0
 """Until a change that could not be taken up is tried again: what it leads to may only have been away."""
 
+log = logging.getLogger("mizzen.reloads")
+
 State = frozenset[tuple[str, int, int, int]]
 TakeUp = Callable[[], Awaitable[bool]]
 """Takes up a change; gives whether that succeeded."""
@@ -18,10 +21,15 @@ TakeUp = Callable[[], Awaitable[bool]]
 
 def folders_of(config: RuntimeConfig) -> Iterator[Path]:
     """Give all folders whose files may change while the process lives."""
-    keys = (model.api_key for model in config.models)
-    values = (secret.source for secret in config.secrets or ())
-    yield from (Path(source.path).parent for source in (*keys, *values) if source is not None)
+    yield from folders_of_agent(config)
     yield from (Path(source.path) for service in config.services or () for source in service.sources)
+
+
+def folders_of_agent(config: RuntimeConfig) -> Iterator[Path]:
+    """Give those of them that the agent itself is built from: its models' keys and authorities, its secrets."""
+    models = (source for model in config.models for source in (model.api_key, model.ca_bundle))
+    secrets = (secret.source for secret in config.secrets or ())
+    yield from (Path(source.path).parent for source in (*models, *secrets) if source is not None)
 
 
 def state_of(folder: Path) -> State:
@@ -63,7 +71,7 @@ class MountedFiles:
             due = {take_up for take_up, at in again_at.items() if at <= clock()}
             for take_up in dict.fromkeys((*self._changed(), *due)):
                 again_at.pop(take_up, None)
-                if not await take_up():
+                if not await _succeeds(take_up):
                     again_at[take_up] = clock() + AGAIN_SECONDS
 
     def _changed(self) -> list[TakeUp]:
@@ -74,3 +82,12 @@ class MountedFiles:
                 self._seen[folder] = state
                 changed.append(take_up)
         return changed
+
+
+async def _succeeds(take_up: TakeUp) -> bool:
+    try:
+        return await take_up()
+    except Exception:
+        # Own code may raise what it likes while it is built anew; the next change is to be noticed all the same.
+        log.exception("a change could not be taken up")
+        return False

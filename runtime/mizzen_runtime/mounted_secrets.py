@@ -1,11 +1,12 @@
-"""Reads the values of Secrets that are mounted for models and capabilities, and says what is missing."""
+"""Reads what is mounted of Secrets and ConfigMaps for models and capabilities, and says what is missing."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from mizzen_api.contract import RuntimeConfig, SecretSource
+from mizzen_api.contract import ConfigMapSource, RuntimeConfig, SecretSource
 from mizzen_api.problems import Problem
 
 KnownAs = TypeVar("KnownAs")
@@ -21,6 +22,8 @@ class MountedSecrets:
     """The values of `spec.secrets`, by the name that capabilities refer to."""
     problems: tuple[Problem, ...]
     """What is wrong with the others."""
+    authorities: Mapping[int, str] = field(default_factory=dict)
+    """Certificates of authorities in PEM, for models that have a bundle of their own, by place in the chain."""
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -39,44 +42,80 @@ def read_secrets(config: RuntimeConfig) -> MountedSecrets:
         (secret.name, secret.source, f"spec.secrets[{index}].secretKeyRef")
         for index, secret in enumerate(config.secrets or ())
     )
-    keys, key_problems = _read_all(models, config.namespace)
-    values, problems = _read_all(named, config.namespace)
-    return MountedSecrets(keys, values, (*key_problems, *problems))
+    bundles = (
+        (index, model.ca_bundle, f"spec.models[{index}].caBundle.configMapKeyRef")
+        for index, model in enumerate(config.models)
+        if model.ca_bundle is not None
+    )
+    keys, key_problems = _read_all(models, _key_in, config.namespace)
+    values, problems = _read_all(named, _key_in, config.namespace)
+    authorities, bundle_problems = _read_all(bundles, _certificates_in, config.namespace)
+    return MountedSecrets(keys, values, (*key_problems, *problems, *bundle_problems), authorities)
 
 
 def _read_all(
-    sources: Iterable[tuple[KnownAs, SecretSource, str]], namespace: str
+    sources: Iterable[tuple[KnownAs, SecretSource | ConfigMapSource, str]],
+    value_in: Callable[[bytes], str],
+    namespace: str,
 ) -> tuple[dict[KnownAs, str], list[Problem]]:
     values: dict[KnownAs, str] = {}
     problems: list[Problem] = []
-    for known_as, source, field in sources:
-        value, fault = _read(Path(source.path))
-        if fault is None:
-            values[known_as] = value
-        else:
-            message = fault.format(name=source.name, key=source.key)
-            problems.append(Problem(field=field, message=message, remedy=_create_secret(source, namespace)))
+    for known_as, source, place in sources:
+        try:
+            values[known_as] = _read(source, value_in)
+        except _UnusableError as fault:
+            problems.append(Problem(field=place, message=str(fault), remedy=_create(source, namespace)))
     return values, problems
 
 
-def _read(path: Path) -> tuple[str, str | None]:
+class _UnusableError(Exception):
+    """There is no value, or one that is of no use."""
+
+
+def _read(source: SecretSource | ConfigMapSource, value_in: Callable[[bytes], str]) -> str:
+    kind = "Secret" if isinstance(source, SecretSource) else "ConfigMap"
+    named = f"key {source.key!r} of {kind} {source.name!r}"
     try:
-        value = path.read_bytes().removesuffix(b"\n").removesuffix(b"\r").decode("ascii")
+        content = Path(source.path).read_bytes()
     except FileNotFoundError:
-        return "", "Secret {name!r} or its key {key!r} is missing"
+        raise _UnusableError(f"{kind} {source.name!r} or its key {source.key!r} is missing") from None
     except OSError as error:
-        return "", f"key {{key!r}} of Secret {{name!r}} cannot be read: {error.strerror}"
+        raise _UnusableError(f"{named} cannot be read: {error.strerror}") from error
+    try:
+        return value_in(content)
+    except _UnusableError as fault:
+        raise _UnusableError(f"{named} {fault}") from fault
+
+
+def _key_in(content: bytes) -> str:
+    """Give a key of an API, without the newline that ends many a file."""
+    try:
+        value = content.removesuffix(b"\n").removesuffix(b"\r").decode("ascii")
     except UnicodeDecodeError:
-        return "", "key {key!r} of Secret {name!r} holds bytes that no key of an API has"
+        raise _UnusableError("holds bytes that no key of an API has") from None
     if not value:
-        return "", "key {key!r} of Secret {name!r} is empty"
+        raise _UnusableError("is empty")
     if not value.isprintable() or " " in value:
-        return "", "key {key!r} of Secret {name!r} holds a blank, a line break or a control character"
-    return value, None
+        raise _UnusableError("holds a blank, a line break or a control character")
+    return value
 
 
-def _create_secret(source: SecretSource, namespace: str) -> str:
+def _certificates_in(content: bytes) -> str:
+    try:
+        text = content.decode("ascii")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (UnicodeDecodeError, ssl.SSLError, ValueError):
+        raise _UnusableError("holds no certificates in PEM") from None
+    return text
+
+
+def _create(source: SecretSource | ConfigMapSource, namespace: str) -> str:
+    if isinstance(source, SecretSource):
+        kind, value = "secret generic", f"--from-literal={source.key}=<the key>"
+    else:
+        kind, value = "configmap", f"--from-file={source.key}=<a file with certificates>"
+    there = "Secret" if isinstance(source, SecretSource) else "ConfigMap"
     return (
-        f"kubectl create secret generic {source.name} --namespace {namespace} --from-literal={source.key}=<the key>, "
-        "or add the key to it if the Secret is there"
+        f"kubectl create {kind} {source.name} --namespace {namespace} {value}, "
+        f"or add the key to it if the {there} is there"
     )

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 _GC_THRESHOLDS = (20_000, 20, 50)
 """Collections are the largest avoidable cost of a request: fewer of them take 0.7 of the CPU at no memory."""
-MODEL_CLOSE_SECONDS = 1.0
-"""What the connections to models have for closing."""
 MANAGEMENT_GRACE_SECONDS = 1.0
 """What a probe in flight has for its answer."""
 
@@ -156,22 +154,17 @@ class _Process:
             gc.enable()
 
     async def _serve_traffic(self, runtime: "Runtime") -> None:
-        # The model is entered, for its connections; never the agent (see BuiltAgent.model).
-        bound = asyncio.timeout(None)
+        await runtime.agent.open()
         try:
-            async with bound, runtime.built.model:
-                await runtime.services.start()
-                watching = asyncio.create_task(runtime.files.watch())
-                try:
-                    await self._serve_until_drained(runtime)
-                finally:
-                    watching.cancel()
-                    await runtime.services.close()
-                bound.reschedule(asyncio.get_running_loop().time() + MODEL_CLOSE_SECONDS)
-        except TimeoutError:
-            if not bound.expired():
-                raise
-            logger.warning("connections to models did not close in time", extra={"seconds": MODEL_CLOSE_SECONDS})
+            await runtime.services.start()
+            watching = asyncio.create_task(runtime.files.watch())
+            try:
+                await self._serve_until_drained(runtime)
+            finally:
+                watching.cancel()
+                await runtime.services.close()
+        finally:
+            await runtime.agent.close()
 
     async def _serve_until_drained(self, runtime: "Runtime") -> None:
         options = self._options
@@ -185,7 +178,7 @@ class _Process:
         self._lifecycle.wired = True
         logger.info(
             "serving",
-            extra={"port": traffic.port, "models": runtime.built.models},
+            extra={"port": traffic.port, "models": runtime.agent.current.built.models},
         )
         await self._stop.wait()
         started = time.monotonic()

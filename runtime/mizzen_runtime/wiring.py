@@ -11,9 +11,12 @@ from mizzen_api.contract import RuntimeConfig, ServiceReport, StateReport
 from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
+from mizzen_runtime.agent.in_force import AgentInForce
+from mizzen_runtime.agent_renewal import AgentRenewal
 from mizzen_runtime.agent_service import AgentService, InFlight
 from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
 from mizzen_runtime.dependencies import Dependencies
+from mizzen_runtime.health import health_report
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 class Runtime:
     """What serves, once everything is built."""
 
-    built: BuiltAgent
+    agent: AgentInForce
     services: RunningServices
     files: MountedFiles
     """Sees to it that changes of mounted files are taken up."""
@@ -76,7 +79,8 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         in_flight=lambda: in_flight.count,
     )
     dependencies = Dependencies(services, built.deps_type)
-    service = AgentService(built, dependencies, metrics, in_flight, timeout=options.request_timeout)
+    agent = AgentInForce(built)
+    service = AgentService(agent, dependencies, metrics, in_flight, timeout=options.request_timeout)
     settings = TrafficSettings(
         revision=config.revision,
         max_body_bytes=options.max_body_bytes,
@@ -87,16 +91,17 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
             revision=config.revision,
             output_schema=built.output_schema,
         ),
+        health=lambda: health_report(services.states.values()),
     )
     lasting = _lasting_state(config, options, built)
     reports = Reports(
-        readiness=lambda: {"services": services.ready},
+        readiness=lambda: {"services": services.ready} if services.states else {},
         metrics=metrics.expose,
         metrics_content_type=CONTENT_TYPE,
         state=lambda: _state(lasting, services, reloads, lifecycle, in_flight),
     )
-    files = MountedFiles(services.watched(), seen)
-    return Runtime(built, services, files, traffic_app(service, lifecycle, settings), reports)
+    files = MountedFiles([*services.watched(), *AgentRenewal(config, agent, reloads).watched()], seen)
+    return Runtime(agent, services, files, traffic_app(service, lifecycle, settings), reports)
 
 
 def _build(

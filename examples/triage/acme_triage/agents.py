@@ -1,9 +1,11 @@
-"""The agent: its instructions, the shape of its answer, and its tools."""
+"""The agent: its instructions, the shape of its answer, the services that it is given, and its tools."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, Field
-from pydantic_ai import Agent, ModelRetry
+from pydantic_ai import Agent, ModelRetry, RunContext
 
 from acme_triage.customers import Customer, CustomerDirectory, Order
 
@@ -17,7 +19,12 @@ class Triage(BaseModel):
     summary: str = Field(max_length=200, description="The problem in one sentence")
 
 
-customers = CustomerDirectory.bundled()
+@dataclass
+class Deps:
+    """What each run is given: services of `spec.services`, by their type."""
+
+    customers: CustomerDirectory
+
 
 triage = Agent(
     name="triage",
@@ -27,28 +34,31 @@ triage = Agent(
         "the ticket is about one. Customers with the plan 'enterprise' are one step more urgent."
     ),
     output_type=Triage,
+    deps_type=Deps,
 )
 """Names no model: `spec.models` of the AgentDeployment does, and a test overrides it."""
 
 
-@triage.tool_plain
-async def find_customer(email: str) -> Customer | None:
+@triage.tool
+async def find_customer(context: RunContext[Deps], email: str) -> Customer | None:
     """Find the customer that an address belongs to.
 
     Args:
+        context: Of the run.
         email: The whole address, such as `bob@example.org`.
     """
-    return await customers.find(email)
+    return await context.deps.customers.find(email)
 
 
-@triage.tool_plain
-def orders_of(customer_id: str) -> list[Order]:
+@triage.tool
+async def orders_of(context: RunContext[Deps], customer_id: str) -> Sequence[Order]:
     """List a customer's orders, the newest first.
 
     Args:
+        context: Of the run.
         customer_id: As `find_customer` gives it.
     """
-    orders = customers.orders_of(customer_id)
+    orders = await context.deps.customers.orders_of(customer_id)
     if orders is None:
         raise ModelRetry(f"there is no customer {customer_id!r}: use find_customer first")
     return orders

@@ -5,6 +5,7 @@ from mizzen_operator.desired.config_map import SPEC_HASH_KEY, config_map_name
 from mizzen_operator.desired.manifest import Manifest, owned_selector
 from mizzen_operator.desired.problems import InvalidSpecError
 from mizzen_operator.desired.revision import Revision, read_revision, render_revision
+from mizzen_operator.desired.volumes import changes_by_itself
 
 __all__ = [
     "SPEC_HASH_KEY",
@@ -13,6 +14,7 @@ __all__ = [
     "Manifest",
     "Revision",
     "build_desired",
+    "changes_by_itself",
     "config_map_name",
     "owned_selector",
     "read_revision",

@@ -12,6 +12,8 @@ from typing import Any
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.contract import (
     API_KEY_FILE,
+    AUTHORITIES_DIRECTORY,
+    AUTHORITIES_FILE,
     CONFIG_DIRECTORY,
     CONFIG_FILE,
     MODELS_DIRECTORY,
@@ -23,6 +25,8 @@ from mizzen_api.pod import SecretKeyRef
 from mizzen_api.services import ServiceSpec
 from mizzen_operator.desired.config_map import config_map_name
 
+_OWN = frozenset({"config", "tmp"})
+"""The volumes that every pod has, and nobody changes from outside."""
 _READABLE = 0o444
 _SECRET = 0o440
 """For the pod's own group."""
@@ -49,6 +53,11 @@ class Volume:
         return {**mount, "readOnly": True} if self.read_only else mount
 
 
+def changes_by_itself(agent: AgentDeployment) -> bool:
+    """Tell whether something may change in an agent's pods while its revision stays: a service, or a mounted object."""
+    return bool(agent.spec.services) or any(volume.name not in _OWN for volume in volumes_of(agent, ""))
+
+
 def volumes_of(agent: AgentDeployment, revision: str) -> Iterator[Volume]:
     """Give the volumes of a revision's pods.
 
@@ -65,6 +74,10 @@ def volumes_of(agent: AgentDeployment, revision: str) -> Iterator[Volume]:
         if model.api_key is not None:
             source = _key(model.api_key.secret_key_ref, API_KEY_FILE)
             yield Volume(f"model-{index}", f"{MODELS_DIRECTORY}/{index}", source)
+        if model.ca_bundle is not None:
+            reference = model.ca_bundle.config_map_key_ref
+            source = _config_map(reference.name, {reference.key: AUTHORITIES_FILE})
+            yield Volume(f"model-{index}-ca", f"{AUTHORITIES_DIRECTORY}/{index}", source)
     for secret in agent.spec.secrets or ():
         source = _key(secret.secret_key_ref, VALUE_FILE)
         yield Volume(f"secret-{secret.name}", f"{SECRETS_DIRECTORY}/{secret.name}", source)
@@ -79,7 +92,7 @@ def _key(reference: SecretKeyRef, file: str) -> dict[str, Any]:
 
 def _settings_of(service: ServiceSpec) -> Iterator[Volume]:
     if service.config_map_ref is not None:
-        source = {"configMap": {"name": service.config_map_ref.name, "optional": True, "defaultMode": _READABLE}}
+        source = _config_map(service.config_map_ref.name, None)
         yield Volume(f"service-{service.name}-config", settings_path(service.name, "ConfigMap"), source)
     if service.secret_ref is not None:
         listed = service.secret_ref.keys
@@ -89,5 +102,13 @@ def _settings_of(service: ServiceSpec) -> Iterator[Volume]:
 
 
 def _secret(name: str, files: Mapping[str, str] | None) -> dict[str, Any]:
-    items = {"items": [{"key": key, "path": file} for key, file in files.items()]} if files is not None else {}
-    return {"secret": {"secretName": name, "optional": True, "defaultMode": _SECRET, **items}}
+    return {"secret": {"secretName": name, "optional": True, "defaultMode": _SECRET, **_items(files)}}
+
+
+def _config_map(name: str, files: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"configMap": {"name": name, "optional": True, "defaultMode": _READABLE, **_items(files)}}
+
+
+def _items(files: Mapping[str, str] | None) -> dict[str, Any]:
+    """Name the files by key; all keys are mounted, under their own names, without."""
+    return {"items": [{"key": key, "path": file} for key, file in files.items()]} if files is not None else {}

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mizzen_api.conditions import SENTENCES, Condition, ConditionStatus, ConditionType, Reason
+from mizzen_api.conditions import Condition, ConditionType, Reason
 from mizzen_operator.errors import ReconcileError
 from mizzen_operator.plan import is_settled
 from mizzen_operator.records import PodEvent, PodRecord, Rollout
+from mizzen_operator.status.pod_report import Heard, can_be_asked
 from mizzen_operator.status.pod_status import Trouble
+from mizzen_operator.status.reported import Reported
 from mizzen_operator.status.trouble import find_trouble, seconds_until_news
+from mizzen_operator.status.verdict import Verdict, said
 
 MAX_MESSAGE = 32768
 _OF_CONFIGURATION = frozenset(
@@ -17,6 +20,8 @@ _OF_CONFIGURATION = frozenset(
 """Troubles that are about the configuration and what it refers to."""
 _MAY_PASS = frozenset({Reason.STARTING_SLOWLY})
 """Troubles with which a rollout still goes on."""
+_REASONS = {reason.value: reason for reason in Reason}
+_TYPES = {kind.value: kind for kind in ConditionType}
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class Situation:
     pods: tuple[PodRecord, ...]
     events: Mapping[str, tuple[PodEvent, ...]]
     """By a pod's uid: its Events, as far as they were read."""
+    heard: Mapping[str, Heard]
+    """By a pod's uid: what it says of itself, as far as it was read."""
+    before: Mapping[ConditionType, Verdict]
+    """The conditions that the status has so far."""
     now: float
     """When all this was so, in seconds since the epoch."""
 
@@ -74,6 +83,10 @@ class Situation:
         """Give what is in the way of the pods that are to serve until those of the desired revision do."""
         return find_trouble(self._stable_pods(), None, self.events, self.now)
 
+    def reported(self) -> Reported:
+        """Give what the pods of all revisions say of themselves."""
+        return Reported([self.heard.get(pod.uid) for pod in self.pods if can_be_asked(pod)], self.before)
+
     def serves_earlier_revision_only(self) -> bool:
         """Tell whether pods are ready and all of them are of other revisions than the desired one."""
         ready = {pod.revision for pod in self.pods if pod.ready and not pod.leaving}
@@ -98,23 +111,25 @@ class Situation:
         return tuple(pod for pod in self.pods if pod.revision == self.stable_revision != self.revision)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A condition without its bookkeeping."""
-
-    status: ConditionStatus
-    reason: Reason
-    message: str
-
-
 def judge(situation: Situation) -> dict[ConditionType, Verdict]:
     """Give all conditions of an agent."""
-    trouble = situation.trouble()
+    trouble, reported = situation.trouble(), situation.reported()
     return {
         ConditionType.AVAILABLE: _available(situation, trouble),
         ConditionType.READY: _ready(situation, trouble),
         ConditionType.PROGRESSING: _progressing(situation, trouble),
-        ConditionType.CONFIG_RESOLVED: _config_resolved(situation, trouble),
+        ConditionType.CONFIG_RESOLVED: _config_resolved(situation, trouble, reported),
+        ConditionType.HEALTHY: reported.health() or _unreported(situation),
+        ConditionType.SECURE: reported.security() or _unreported(situation),
+    }
+
+
+def verdicts_of(conditions: tuple[Condition, ...]) -> dict[ConditionType, Verdict]:
+    """Give what a status says, as far as this release knows the words."""
+    return {
+        _TYPES[condition.type]: Verdict(condition.status, _REASONS[condition.reason], condition.message)
+        for condition in conditions
+        if condition.type in _TYPES and condition.reason in _REASONS
     }
 
 
@@ -151,26 +166,26 @@ def _available(situation: Situation, trouble: Trouble | None) -> Verdict:
     rollout = situation.rollout
     if rollout is not None and rollout.ready > 0:
         earlier = trouble is not None and situation.serves_earlier_revision_only()
-        return _said("True", Reason.EARLIER_REVISION_SERVES if earlier else Reason.AVAILABLE)
+        return said("True", Reason.EARLIER_REVISION_SERVES if earlier else Reason.AVAILABLE)
     if situation.replicas == 0 and situation.failure is None:
-        return _said("False", Reason.SCALED_TO_ZERO)
-    return _blocked(situation.stable_trouble()) or _blocked(trouble) or _said("False", Reason.NO_POD_READY)
+        return said("False", Reason.SCALED_TO_ZERO)
+    return _blocked(situation.stable_trouble()) or _blocked(trouble) or said("False", Reason.NO_POD_READY)
 
 
 def _ready(situation: Situation, trouble: Trouble | None) -> Verdict:
     if situation.is_rolled_out():
-        return _said("True", Reason.SCALED_TO_ZERO if situation.replicas == 0 else Reason.READY)
-    return _blocked(trouble) or _said("False", _unfinished(situation))
+        return said("True", Reason.SCALED_TO_ZERO if situation.replicas == 0 else Reason.READY)
+    return _blocked(trouble) or said("False", _unfinished(situation))
 
 
 def _progressing(situation: Situation, trouble: Trouble | None) -> Verdict:
     if situation.is_rolled_out():
-        return _said("False", Reason.ROLLED_OUT)
+        return said("False", Reason.ROLLED_OUT)
     if trouble is None and _unfinished(situation) is Reason.NO_POD_READY:
-        return _said("False", Reason.NO_POD_READY)
+        return said("False", Reason.NO_POD_READY)
     if trouble is not None:
         return Verdict("True" if trouble.reason in _MAY_PASS else "False", trouble.reason, trouble.message)
-    return _said("True", _unfinished(situation))
+    return said("True", _unfinished(situation))
 
 
 def _unfinished(situation: Situation) -> Reason:
@@ -184,21 +199,23 @@ def _unfinished(situation: Situation) -> Reason:
     return Reason.SCALING if situation.is_of_one_revision() else Reason.ROLLING_OUT
 
 
-def _config_resolved(situation: Situation, trouble: Trouble | None) -> Verdict:
+def _config_resolved(situation: Situation, trouble: Trouble | None, reported: Reported) -> Verdict:
     if trouble is not None and trouble.reason in _OF_CONFIGURATION:
         return Verdict("False", trouble.reason, trouble.message)
+    if (failures := reported.reload_failures()) is not None:
+        return failures
     if situation.revision is None:
-        return _said("Unknown", Reason.NOT_YET_KNOWN)
+        return said("Unknown", Reason.NOT_YET_KNOWN)
     if any(pod.ready or pod.started for pod in situation.revision_pods()):
-        return _said("True", Reason.RESOLVED)
+        return said("True", Reason.RESOLVED)
     if situation.replicas == 0:
-        return _said("Unknown", Reason.SCALED_TO_ZERO)
-    return _said("Unknown", Reason.NOT_YET_KNOWN)
+        return said("Unknown", Reason.SCALED_TO_ZERO)
+    return said("Unknown", Reason.NOT_YET_KNOWN)
 
 
 def _blocked(trouble: Trouble | None) -> Verdict | None:
     return None if trouble is None else Verdict("False", trouble.reason, trouble.message)
 
 
-def _said(status: ConditionStatus, reason: Reason) -> Verdict:
-    return Verdict(status, reason, SENTENCES[reason])
+def _unreported(situation: Situation) -> Verdict:
+    return said("Unknown", Reason.SCALED_TO_ZERO if situation.replicas == 0 else Reason.NO_REPORT)

@@ -77,7 +77,7 @@ def _last_words(message: str) -> Trouble | None:
     """Tell what a runtime that did not start has said; None if the message is something else."""
     version = contract_version_of(message)
     if version is not None and version != CONTRACT_VERSION:
-        return Trouble(Reason.CONTRACT_MISMATCH, _contract_mismatch(version))
+        return Trouble(Reason.CONTRACT_MISMATCH, contract_mismatch(version))
     try:
         failure = StartFailure.model_validate_json(message)
     except ValidationError:
@@ -85,7 +85,8 @@ def _last_words(message: str) -> Trouble | None:
     return Trouble(_REASONS[failure.kind], _start_failure_text(failure))
 
 
-def _contract_mismatch(version: int) -> str:
+def contract_mismatch(version: int) -> str:
+    """Say that a runtime speaks another version of the contract than the operator, and what to do."""
     newer = version > CONTRACT_VERSION
     remedy = "Upgrade the operator, or build" if newer else "Build"
     return (

@@ -1,9 +1,10 @@
 """Builds the agent out of its configuration, or tells everything that stands against it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from httpx2 import AsyncClient
 from pydantic_ai import Agent, Tool
 from pydantic_ai.capabilities import AbstractCapability, RaiseContentFilterError
 from pydantic_ai.models import Model
@@ -14,7 +15,7 @@ from mizzen_api.problems import Problem
 from mizzen_runtime.agent.chain import chain
 from mizzen_runtime.agent.entrypoint import Host, OwnAgent, load_agent
 from mizzen_runtime.agent.exits import ContainExits
-from mizzen_runtime.agent.models import build_models, chain_of
+from mizzen_runtime.agent.models import BuiltModels, build_models, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
 from mizzen_runtime.agent.own_agent import check_own_agent, deps_type_of, model_of, output_schema_of
@@ -26,6 +27,7 @@ from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.mounted_secrets import MountedSecrets
 from mizzen_runtime.own_code.imports import OwnCodeLoader
+from mizzen_runtime.redaction import Redactor
 
 JsonSchema = dict[str, Any]
 
@@ -48,6 +50,12 @@ class BuiltAgent:
     """JSON schema of the answer."""
     streams_text: bool = True
     """Whether the answer is plain text, so that pieces of it are worth sending."""
+    members: tuple[Model, ...] = ()
+    """The models of the chain, in order."""
+    clients: tuple[AsyncClient, ...] = ()
+    """What models with authorities of their own ask by, to be closed with the agent."""
+    tools: tuple[Tool[Any], ...] = ()
+    """What `PythonTools` named in own code."""
     deps_type: type[Any] | None = None
     """What it wants as its dependencies, if anything."""
     run_capabilities: tuple[AbstractCapability[Any], ...] = ()
@@ -73,8 +81,8 @@ def build_agent(
     Raises:
         ConfigRefused: With every problem of keys and models, and of spec and output schema or of own code.
     """
-    models, model_problems = build_models(config, secrets.model_keys)
-    problems = (*secrets.problems, *model_problems)
+    models = build_models(config, secrets)
+    problems = (*secrets.problems, *models.problems)
     if config.agent is not None:
         capabilities = config.agent.get("capabilities") or ()
         tools, tool_problems = load_tools(capabilities, loader, interfaces)
@@ -82,9 +90,32 @@ def build_agent(
     return _own_agent(config, models, problems, host, loader)
 
 
+def rebuild_agent(built: BuiltAgent, config: RuntimeConfig, secrets: MountedSecrets) -> BuiltAgent:
+    """Build an agent with other values of its Secrets and ConfigMaps. Own code is not loaded again.
+
+    Args:
+        built: The agent as it is.
+        config: The configuration that it was built from.
+        secrets: The values.
+
+    Raises:
+        ConfigRefused: With every problem of the values.
+    """
+    models = build_models(config, secrets)
+    problems = (*secrets.problems, *models.problems)
+    if config.agent is not None:
+        return _described_agent(config, models, secrets.by_name, built.tools, problems)
+    if problems:
+        raise ConfigRefused(problems)
+    if not config.models:  # own code has its models by itself, and no value of ours
+        return built
+    named = list(zip(_names(config), models.members, strict=True))
+    return replace(built, model=chain(named), members=models.members, clients=models.clients)
+
+
 def _described_agent(
     config: RuntimeConfig,
-    models: Sequence[Model],
+    models: BuiltModels,
     secrets: Mapping[str, str],
     tools: Sequence[Tool[Any]],
     problems: tuple[Problem, ...],
@@ -92,7 +123,8 @@ def _described_agent(
     spec = config.agent or {}
     names = _names(config)
     texts, template_problems = fill_templates(spec, config.vars or {})
-    problems += (*check_spec(spec, models, secrets, all_built=len(models) == len(names)), *template_problems)
+    all_built = len(models.members) == len(names)
+    problems += (*check_spec(spec, models.members, secrets, all_built=all_built), *template_problems)
     capabilities: list[AbstractCapability[None]] = [RaiseContentFilterError()]
     schema = spec.get("output_schema")
     if isinstance(schema, dict):
@@ -117,11 +149,14 @@ def _described_agent(
         raise ConfigRefused(refusals_of(error, spec, SPEC_FIELD, "correct the value")) from error
     return BuiltAgent(
         agent=agent,
-        model=chain(list(zip(names, models, strict=True))),
+        model=chain(list(zip(names, models.members, strict=True))),
         models=names,
+        members=models.members,
+        clients=models.clients,
         description=texts.description,
         output_schema=schema or TEXT,
         streams_text=schema is None,
+        tools=tuple(tools),
         deps_type=AgentServices if config.services else None,
     )
 
@@ -135,25 +170,44 @@ def _spec_for_pydantic_ai(config: RuntimeConfig, spec: Mapping[str, Any]) -> dic
 
 
 def _own_agent(
-    config: RuntimeConfig, models: Sequence[Model], problems: tuple[Problem, ...], host: Host, loader: OwnCodeLoader
+    config: RuntimeConfig, models: BuiltModels, problems: tuple[Problem, ...], host: Host, loader: OwnCodeLoader
 ) -> BuiltAgent:
     try:
         agent = load_agent(config.entrypoint or "", host, loader)
     except ConfigRefused as refused:
         raise ConfigRefused([*problems, *refused.problems]) from refused
-    schema, schema_problems = output_schema_of(agent, loader.redact)
-    problems += (*check_own_agent(agent), *schema_problems)
-    names = _names(config)
+    names, members = _names(config), models.members
     if not names:
         found, model_problems = model_of(agent)
         problems += model_problems
-        names, models = ((found[0],), (found[1],)) if found else ((), ())
+        names, members = ((found[0],), (found[1],)) if found else ((), ())
+    return replace(built_around(agent, names, members, loader.redact, problems), clients=models.clients)
+
+
+def built_around(
+    agent: OwnAgent, names: tuple[str, ...], members: tuple[Model, ...], redact: Redactor, problems: tuple[Problem, ...]
+) -> BuiltAgent:
+    """Give an agent of own code as it is served.
+
+    Args:
+        agent: The agent.
+        names: Of the models.
+        members: The chain, in the place of the agent's own model.
+        redact: Takes secrets out of what own code says when it fails.
+        problems: What is known to be wrong already.
+
+    Raises:
+        ConfigRefused: With these, and with what else cannot be served.
+    """
+    schema, schema_problems = output_schema_of(agent, redact)
+    problems += (*check_own_agent(agent), *schema_problems)
     if problems:
         raise ConfigRefused(problems)
     return BuiltAgent(
         agent=agent,
-        model=chain(list(zip(names, models, strict=True))),
+        model=chain(list(zip(names, members, strict=True))),
         models=names,
+        members=members,
         description=agent.description,
         output_schema=schema,
         streams_text=agent.output_type is str,

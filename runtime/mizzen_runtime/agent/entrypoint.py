@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 from pydantic_ai.agent import AbstractAgent
 
 from mizzen_api.problems import MAX_SHOWN, Problem, shortened
-from mizzen_runtime import log as logs
 from mizzen_runtime.own_code.imports import OwnCode, OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
 
@@ -54,7 +53,7 @@ def load_agent(entrypoint: str, host: Host, loader: OwnCodeLoader) -> OwnAgent:
     factory = _factory(code, found)
     loader.watch.doing = f"calling {entrypoint}"
     made = _call(code, factory, host, loader.watch)
-    logs.restore(entrypoint.partition(":")[0].partition(".")[0])  # it may have set up the log in its own way
+    loader.restore_log(entrypoint.partition(":")[0].partition(".")[0])  # it may have set up the log in its own way
     if isinstance(made, AbstractAgent):
         return made
     raise code.refused(f"{entrypoint} gives a value of type {_type_name(made)}, which is no agent")

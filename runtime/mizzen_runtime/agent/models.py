@@ -1,12 +1,21 @@
 """Builds the chain of models. Every problem of every model is told at once."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+from httpx2 import AsyncClient, AsyncHTTPTransport, Limits
 from pydantic_ai.exceptions import UserError
-from pydantic_ai.models import KnownModelName, Model, infer_model
+from pydantic_ai.models import (
+    KnownModelName,
+    Model,
+    create_async_httpx2_client,
+    infer_model,
+)
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_ai.settings import ModelSettings
@@ -14,10 +23,15 @@ from pydantic_ai.settings import ModelSettings
 from mizzen_api.contract import RuntimeConfig, RuntimeModel
 from mizzen_api.problems import Problem
 from mizzen_runtime.extras import extra_named_in, remedy_for_missing
+from mizzen_runtime.mounted_secrets import MountedSecrets
 
 TEST_MODEL = "test"
 _BASE_URL_PARAMETERS = ("base_url", "api_base", "azure_endpoint")
 """What providers call the address of their API."""
+_TAKEN = {"baseUrl": "address", "apiKey": "key", "caBundle": "authorities"}
+"""What the fields of a model give to its provider."""
+_LIMITS = Limits(max_connections=1000, max_keepalive_connections=100)
+"""Connections to one provider, as pydantic-ai's own clients have them."""
 _PROFILE = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
 """Without it, a stream that a server or proxy cuts passes for a whole answer. Other protocols' models ignore it."""
 
@@ -30,28 +44,40 @@ def chain_of(config: RuntimeConfig) -> tuple[RuntimeModel, ...]:
     return (RuntimeModel(model=model),) if isinstance(model, str) else ()
 
 
-def build_models(config: RuntimeConfig, keys: Mapping[int, str]) -> tuple[tuple[Model, ...], tuple[Problem, ...]]:
+class BuiltModels(NamedTuple):
+    """The models of a chain."""
+
+    members: tuple[Model, ...]
+    """Those that could be built, in order. One whose key or authorities are missing is left out without a problem of
+    its own: who read them has told it."""
+    clients: tuple[AsyncClient, ...]
+    """What those with authorities of their own ask by; whoever uses the models closes them."""
+    problems: tuple[Problem, ...]
+    """What is wrong with the others."""
+
+
+def build_models(config: RuntimeConfig, secrets: MountedSecrets) -> BuiltModels:
     """Build every model of the chain.
 
     Args:
         config: The configuration.
-        keys: The keys that could be read, by place in the chain.
-
-    Returns:
-        The models that could be built, in order, and what is wrong with the others. A model whose key is missing is
-        left out without a problem of its own: who read the keys has told it.
+        secrets: What could be read of the models' keys and authorities.
     """
     models: list[Model] = []
+    clients: list[AsyncClient] = []
     problems: list[Problem] = []
     for index, endpoint in enumerate(chain_of(config)):
         field = f"spec.models[{index}]" if config.models else "spec.agent"
-        if endpoint.api_key is not None and index not in keys:
+        key, authorities = secrets.model_keys.get(index), secrets.authorities.get(index)
+        if (endpoint.api_key and key is None) or (endpoint.ca_bundle and authorities is None):
             continue
+        client = _client_that_trusts(authorities, endpoint.base_url) if authorities is not None else None
+        clients.extend(filter(None, [client]))
         try:
-            models.append(build_model(endpoint, keys.get(index), field))
+            models.append(build_model(endpoint, key, field, client))
         except ModelRefused as found:
             problems.append(found.problem)
-    return tuple(models), (*problems, *_source_problems(config))
+    return BuiltModels(tuple(models), tuple(clients), (*problems, *_source_problems(config)))
 
 
 def _source_problems(config: RuntimeConfig) -> Iterator[Problem]:
@@ -73,26 +99,27 @@ class ModelRefused(Exception):  # noqa: N818 - it carries a problem out of a nes
         self.problem = Problem(field=field, message=message, remedy=remedy)
 
 
-def build_model(endpoint: RuntimeModel, key: str | None, field: str) -> Model:
+def build_model(endpoint: RuntimeModel, key: str | None, field: str, client: AsyncClient | None = None) -> Model:
     """Build one model, with the settings and the profile that every model of a chain has.
 
     Args:
         endpoint: What it is.
         key: Its key; None where the provider finds one in the environment, or needs none.
         field: Where it is named.
+        client: What it asks by, if not by one that its provider makes and closes.
 
     Raises:
         ModelRefused: It cannot be built.
     """
     if endpoint.model == TEST_MODEL:
-        if endpoint.base_url or endpoint.api_key:
-            raise ModelRefused(field, "the model 'test' asks nobody", "leave baseUrl and apiKey out")
+        if endpoint.base_url or endpoint.api_key or endpoint.ca_bundle:
+            raise ModelRefused(field, "the model 'test' asks nobody", "leave baseUrl, apiKey and caBundle out")
         from pydantic_ai.models.test import TestModel  # noqa: PLC0415 - its import costs a start 40 ms
 
         # Its default calls every tool once with arguments that it makes up.
         return TestModel(call_tools=[])
     provider_name = endpoint.model.partition(":")[0]
-    provider = _provider(provider_name, endpoint, key, field)
+    provider = _provider(provider_name, endpoint, key, field, client)
     try:
         model = infer_model(endpoint.model, provider_factory=lambda _: provider)
     except ImportError as error:
@@ -138,7 +165,9 @@ def _settings(model: Model, endpoint: RuntimeModel) -> ModelSettings:
     return settings
 
 
-def _provider(name: str, endpoint: RuntimeModel, key: str | None, field: str) -> Provider[object]:
+def _provider(
+    name: str, endpoint: RuntimeModel, key: str | None, field: str, client: AsyncClient | None
+) -> Provider[object]:
     try:
         provider_class = infer_provider_class(name)
     except ValueError as error:
@@ -146,16 +175,18 @@ def _provider(name: str, endpoint: RuntimeModel, key: str | None, field: str) ->
     except ImportError as error:
         raise _missing_extra(error, name, field) from error
     parameters = inspect.signature(provider_class.__init__).parameters
-    arguments: dict[str, str] = {}
-    if endpoint.base_url is not None:
-        parameter = next((known for known in _BASE_URL_PARAMETERS if known in parameters), None)
+    arguments: dict[str, Any] = {}
+    for given, value, known in (
+        ("baseUrl", endpoint.base_url, _BASE_URL_PARAMETERS),
+        ("apiKey", key, ("api_key",)),
+        ("caBundle", client, ("http_client",)),
+    ):
+        if value is None:
+            continue
+        parameter = next((each for each in known if each in parameters), None)
         if parameter is None:
-            raise ModelRefused(f"{field}.baseUrl", f"the provider {name!r} takes no address", "leave it out")
-        arguments[parameter] = endpoint.base_url
-    if key is not None:
-        if "api_key" not in parameters:
-            raise ModelRefused(f"{field}.apiKey", f"the provider {name!r} takes no key", "leave it out")
-        arguments["api_key"] = key
+            raise ModelRefused(f"{field}.{given}", f"the provider {name!r} takes no {_TAKEN[given]}", "leave it out")
+        arguments[parameter] = value
     try:
         return provider_class(**arguments)
     except ImportError as error:
@@ -171,6 +202,18 @@ def _provider(name: str, endpoint: RuntimeModel, key: str | None, field: str) ->
         raise ModelRefused(
             field, message, "give apiKey and baseUrl in spec.models, or the variable in spec.pod.env"
         ) from error
+
+
+def _client_that_trusts(authorities: str, address: str | None) -> AsyncClient:
+    """Make a client that checks certificates against `authorities` (PEM), by a proxy where the environment names one.
+
+    It has pydantic-ai's own limits and times. With a transport of one's own, the environment's proxies are not looked
+    at any more; the address is the provider's own if there is none.
+    """
+    context = ssl.create_default_context(cadata=authorities)
+    url = urlsplit(address or "https://")
+    proxy = None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
+    return create_async_httpx2_client(transport=AsyncHTTPTransport(verify=context, limits=_LIMITS, proxy=proxy))
 
 
 def known_providers() -> set[str]:

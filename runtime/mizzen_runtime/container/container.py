@@ -215,10 +215,23 @@ class DependencyContainer(Registrations):
             generation.end()
         await asyncio.wait(ends)
 
+    def remove(self, name: str) -> None:
+        """Take a service out again, before the first is asked for.
+
+        Raises:
+            KeyError: No service has this name.
+            ContainerError: It is too late.
+        """
+        self._refuse_if_built()
+        super().remove(name)
+
     def _add(self, registration: Registration) -> None:
+        self._refuse_if_built()
+        super()._add(registration)
+
+    def _refuse_if_built(self) -> None:
         if self._current is not None:
             raise ContainerError("services are registered before the first is asked for; later, reload a draft()")
-        super()._add(registration)
 
     def _generation(self) -> Generation:
         self._refuse_if_closed()

@@ -1,4 +1,4 @@
-"""The traffic port: `POST /v1/run` and `GET /v1/agent`.
+"""The traffic port: `POST /v1/run`, `GET /v1/agent` and `GET /v1/health`.
 
 A streamed answer is server-sent events: `delta` with `{"text"}`, any number of them, for an agent that answers text;
 then `result` with the body that the unstreamed answer has, or `error` with problem details. What goes wrong before the
@@ -11,7 +11,7 @@ is too late to say so, and the client's next request would meet a connection tha
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, StreamEvent, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
+from mizzen_runtime.health import HealthReport
 from mizzen_runtime.http.asgi import CLOSE, App, Receive, Scope, Send, respond
 from mizzen_runtime.http.body import BodyRefused, ClientGone, RunBody, read_run_body, too_slow
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
@@ -51,6 +52,8 @@ class TrafficSettings:
     """Seconds from a request's arrival in which its body is read and its answer made."""
     agent_card: dict[str, Any]
     """What `GET /v1/agent` answers."""
+    health: Callable[[], HealthReport]
+    """What `GET /v1/health` answers, with 503 for `unhealthy`."""
 
 
 def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings) -> App:
@@ -60,10 +63,15 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
     async def describe(_request: Request) -> Response:
         return Response(card, media_type="application/json")
 
+    async def tell_health(_request: Request) -> Response:
+        report = settings.health()
+        return Response(to_json(report), 503 if report.status == "unhealthy" else 200, media_type="application/json")
+
     app = Starlette(
         routes=[
             Route("/v1/run", RunEndpoint(service, settings), methods=["POST"]),
             Route("/v1/agent", describe, methods=["GET"]),
+            Route("/v1/health", tell_health, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _say_no, Exception: _say_sorry},
     )
@@ -87,7 +95,7 @@ async def _say_no(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     detail = {
-        404: "this port serves POST /v1/run and GET /v1/agent",
+        404: "this port serves POST /v1/run, GET /v1/agent and GET /v1/health",
         405: f"the path serves {headers.get('Allow', 'another method')}",
     }.get(status, "the request cannot be served")
     problem = plain_problem(status, detail, request_id=request_id_of(request.scope))
@@ -104,7 +112,20 @@ async def _say_sorry(request: Request, error: Exception) -> Response:
 
 
 class RunEndpoint:
-    """`POST /v1/run`."""
+    """`POST /v1/run`.
+
+    The order of a request's steps, all of them:
+     1. `RequestFrame`: it gets its id.
+     2. `RunEndpoint.__call__`: its time begins.
+     3. `AgentService.receiving`: it counts as in flight.
+     4. `read_run_body`: its body is read and checked.
+     5. `CancelWhenClientLeaves`: from here on it ends when its client leaves.
+     6. `AgentService.run` or `.stream`: its deadline and its one observation, whatever comes.
+     7. `AgentInForce.current`: the agent as it is now, also if it is reloaded meanwhile.
+     8. `Dependencies.for_run`: its services, in a request scope of the container.
+     9. `BuiltAgent.agent`: the run itself, with the output schema enforced in it.
+    10. `RunEndpoint._answer`: the answer, or problem details.
+    """
 
     def __init__(self, service: AgentService, settings: TrafficSettings) -> None:
         self._service = service

@@ -3,6 +3,7 @@
 import importlib
 import logging
 import traceback
+from collections.abc import Callable
 from difflib import get_close_matches
 from types import ModuleType
 
@@ -24,15 +25,17 @@ _MAX_LINE = 10_000
 class OwnCodeLoader:
     """Loads own code while the process starts."""
 
-    def __init__(self, watch: StartWatch, redact: Redactor) -> None:
+    def __init__(self, watch: StartWatch, redact: Redactor, restore_log: Callable[[str], None] = logs.restore) -> None:
         """Load nothing yet.
 
         Args:
             watch: Ends the start if own code holds it up.
             redact: Takes secrets out of what own code says when it fails.
+            restore_log: Sets the process's log up again after own code ran, which may have done so in its own way.
         """
         self.watch = watch
         self.redact = redact
+        self.restore_log = restore_log
 
     def named(self, path: str, field: str, expected: str) -> "OwnCode":
         """Give what an import path names, to be loaded.
@@ -42,21 +45,22 @@ class OwnCodeLoader:
             field: Where the resource names it.
             expected: What it should name, as a remedy.
         """
-        return OwnCode(path, field, expected, self.watch, self.redact)
+        return OwnCode(path, field, expected, self)
 
 
 class OwnCode:
     """One import path, as a field of the resource names it."""
 
-    def __init__(self, path: str, field: str, expected: str, watch: StartWatch, redact: Redactor) -> None:
+    def __init__(self, path: str, field: str, expected: str, loader: OwnCodeLoader) -> None:
         """Load nothing yet: see `OwnCodeLoader`."""
         self.path = path
         self._module_name, _, self._name = path.partition(":")
         self._package = self._module_name.partition(".")[0]
         self._field = field
         self._expected = expected
-        self._watch = watch
-        self._redact = redact
+        self._watch = loader.watch
+        self._redact = loader.redact
+        self._restore_log = loader.restore_log
 
     def load(self) -> object:
         """Import the module and give what is called so in it.
@@ -68,7 +72,7 @@ class OwnCode:
         try:
             return self._find(self._import())
         finally:
-            logs.restore(self._package)
+            self._restore_log(self._package)
 
     def refused(self, message: str, remedy: str | None = None) -> ConfigRefused:
         """Give the refusal of what was found, with what is expected as its remedy unless there is a better one."""
@@ -76,7 +80,7 @@ class OwnCode:
 
     def failed(self, error: BaseException) -> ConfigRefused:
         """Log the whole traceback, and give the refusal with its last line."""
-        logs.restore(self._package)  # own code may have silenced it before it failed
+        self._restore_log(self._package)  # own code may have silenced it before it failed
         lines = traceback.format_exception(type(error), error, own_part(error.__traceback__))
         told = [shortened(line, _MAX_LINE) for line in self._redact("".join(lines)).splitlines()]
         log.error("%s failed", self._watch.doing, extra={"traceback": told})

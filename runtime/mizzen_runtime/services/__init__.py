@@ -1,4 +1,8 @@
-"""What an agent may be given: the interfaces of services. A stable import path for own code."""
+"""What an agent may be given: the interfaces of services, and their errors.
+
+A stable import path for own code: what it has here stays under these names. `docs/services.md` teaches it. An interface
+of one's own is a Protocol like these, and equal in rank.
+"""
 
 from typing import Any, Protocol, runtime_checkable
 

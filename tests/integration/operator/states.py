@@ -18,6 +18,9 @@ FOREIGN = "localhost/mizzen-test-foreign:1"
 
 UNKNOWN = "Unknown NotYetKnown: No pod of this revision says at present whether it accepts the configuration."
 RESOLVED = "True Resolved: The runtime accepted the configuration, and every referenced object and key is there."
+NO_REPORT = "Unknown NoReport: No pod has said yet how it is."
+HEALTHY = "True Healthy: Every pod says that it is well."
+SECURE = "True AsConfigured: The pods say that nothing in them is for tests only."
 AVAILABLE = "True Available: At least one pod serves requests."
 EARLIER = (
     "True EarlierRevisionServes: Pods of an earlier revision serve requests; Ready says what keeps the newest one from "
@@ -71,10 +74,12 @@ class State:
     """One state. A condition that is not given repeats what Ready says."""
 
     ready: str
-    """`Status Reason: message`, as the other three."""
+    """`Status Reason: message`, as the others."""
     available: str = ""
     progressing: str = ""
     config_resolved: str = UNKNOWN
+    can_be_asked: bool = False
+    """A pod has started, so that the operator reads what it says of itself: that it is well."""
     behaves: Mapping[str, Any] = field(default_factory=dict)
     """What the container is told to do; see `stand_in/agent.c`."""
     pod: Mapping[str, Any] = field(default_factory=dict)
@@ -101,6 +106,8 @@ class State:
             "Available": self.available or self.ready,
             "Progressing": self.progressing or self.ready,
             "ConfigResolved": self.config_resolved,
+            "Healthy": HEALTHY if self.can_be_asked else NO_REPORT,
+            "Secure": SECURE if self.can_be_asked else NO_REPORT,
         }
 
 
@@ -140,6 +147,7 @@ LOST_NODE: dict[str, State] = {
             "after five minutes.)"
         ),
         config_resolved=RESOLVED,
+        can_be_asked=True,
     ),
     "its-node-does-not-begin": State(
         ready=(
@@ -161,6 +169,7 @@ STATES: dict[str, State] = {
         available=AVAILABLE,
         progressing="False RolledOut: The rollout is complete.",
         config_resolved=RESOLVED,
+        can_be_asked=True,
     ),
     # The image.
     "the-images-name-is-none": State(
@@ -252,6 +261,7 @@ STATES: dict[str, State] = {
             "of the pod.)"
         ),
         config_resolved=RESOLVED,
+        can_be_asked=True,
     ),
     "the-readiness-probe-gets-no-answer": State(
         behaves={"READINESS": 0},
@@ -260,6 +270,7 @@ STATES: dict[str, State] = {
             "the pod.)"
         ),
         config_resolved=RESOLVED,
+        can_be_asked=True,
     ),
     "the-liveness-probe-is-refused": State(
         behaves={"LIVENESS": 503},
@@ -389,6 +400,7 @@ STATES: dict[str, State] = {
         then={"image": "localhost/nothing:1"},
         ready=NO_IMAGE,
         available=EARLIER,
+        can_be_asked=True,
     ),
     "a-new-revision-has-no-image-and-the-old-one-fails": State(
         behaves={"EXIT": 3, "AFTER": 12},

@@ -2,11 +2,14 @@
 
 import json
 import select
+import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Body = dict[str, Any]
@@ -226,10 +229,68 @@ def drops_the_connection(exchange: Exchange) -> None:
     exchange._handler.close_connection = True
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, outer: "ModelServer", *arguments: Any) -> None:
+        self._outer = outer
+        super().__init__(*arguments)
+
+    def setup(self) -> None:
+        self._outer.open_connections += 1
+        super().setup()
+
+    def finish(self) -> None:
+        self._outer.open_connections -= 1
+        super().finish()
+
+    def _is_refused(self) -> bool:
+        key = self.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._outer.accepts is None or key in self._outer.accepts:
+            return False
+        fails(401)(Exchange(self, {}, self._outer))
+        return True
+
+    def do_GET(self) -> None:
+        if not self._outer.lists_models:
+            fails(404)(Exchange(self, {}, self._outer))
+        elif not self._is_refused():
+            Exchange(self, {}, self._outer).send(200, b'{"object": "list", "data": []}')
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self._is_refused():
+            return
+        self._outer.requests.append(body)
+        self._outer.headers.append({name.lower(): value for name, value in self.headers.items()})
+        behaviour = self._outer._behaviours.popleft() if self._outer._behaviours else self._outer.otherwise
+        behaviour(Exchange(self, body, self._outer))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+        """Keep quiet."""
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
 class ModelServer:
     """Plays the behaviours that a test queues, one a request; after the last it fails with 500, or does as told."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", tls: tuple[Path, Path] | None = None) -> None:
+        """Listen.
+
+        Args:
+            host: Where.
+            tls: Files of its certificate and key; it speaks plain HTTP without.
+        """
+        self.accepts: set[str] | None = None
+        """Keys that it takes; whatever comes if it is None."""
+        self.lists_models = True
+        """Whether it has `GET /v1/models`."""
+        self.open_connections = 0
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.abandoned = threading.Event()
@@ -238,33 +299,22 @@ class ModelServer:
         self.otherwise = fails(500)
         """What it does when none is queued."""
         self._behaviours: deque[Behaviour] = deque()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                outer.requests.append(body)
-                outer.headers.append({name.lower(): value for name, value in self.headers.items()})
-                behaviour = outer._behaviours.popleft() if outer._behaviours else outer.otherwise
-                behaviour(Exchange(self, body, outer))
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-                """Keep quiet."""
-
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 128
-
-        self._server = Server((host, 0), Handler)
+        self._server = _Server((host, 0), partial(_Handler, self))
         self._server.daemon_threads = True
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     @property
     def base_url(self) -> str:
         host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}/v1"
+        return f"{self._scheme}://{host!s}:{port}/v1"
 
     def will(self, *behaviours: Behaviour) -> None:
         """Queue what to do with the next requests."""

@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import pytest
 
 from mizzen_api.timing import SERVICES_CLOSE_SECONDS
+from mizzen_runtime.agent.in_force import MODEL_CLOSE_SECONDS
 from mizzen_runtime.http import server
 from mizzen_runtime.http.asgi import CLOSE, Receive, Scope, Send, respond
 from mizzen_runtime.http.server import HttpServer, bind
 from mizzen_runtime.leaving import EXIT_SECONDS
-from mizzen_runtime.server import MODEL_CLOSE_SECONDS
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import ModelServer
 from tests.integration.runtime.process import RuntimeProcess, Start, config_of, events_of, read_all, scripted, until

@@ -260,6 +260,14 @@ def test_a_service_that_fails_later_shows_as_required_says(
     assert runtime.manage("/livez").status == 200
     (told,) = runtime.manage("/state").json["services"]
     assert (told["healthy"], told["reason"]) == (False, "its health check says no")
+    report = runtime.request("GET", "/v1/health")
+    assert report.status == READY_WITHOUT[required]
+    assert report.json == {
+        "status": "unhealthy" if required == "Always" else "degraded",
+        "services": [
+            {"name": "cache", "status": "unhealthy", "required": required, "reason": "its health check says no"}
+        ],
+    }
     if required == "Never":
         model_server.will(says("I do without"))
         assert runtime.run("Hello").status == 200
@@ -271,6 +279,7 @@ def test_a_service_that_fails_later_shows_as_required_says(
     (tmp_path / "mood").write_text("well")
     until(lambda: runtime.metric(up) == 1, "it is up again")
     wait_ready(runtime)
+    assert runtime.request("GET", "/v1/health").json["status"] == "healthy"
     model_server.will(says("Back"))
     assert runtime.run("Hello").status == 200
 

@@ -55,6 +55,9 @@ def test_the_state_is_reported_to_the_operator(start: Start) -> None:
         "phase": "Serving",
         "inFlight": 0,
         "models": ["test"],
+        "services": [],
+        "testServices": False,
+        "reloadFailures": [],
     }
 
 

@@ -1,4 +1,4 @@
-"""What may be observed of an agent, and what its conditions are to say then."""
+"""What may be observed of an agent, and what its conditions are to say then; of reports `test_reported` tells."""
 
 from typing import Any
 
@@ -61,6 +61,8 @@ def situation(**changes: Any) -> Situation:
         "rollout": rollout(),
         "pods": (pod("new", READY_POD, name="a"), pod("new", READY_POD, name="b")),
         "events": {},
+        "heard": {},
+        "before": {},
         "now": NOON.timestamp(),
     }
     return Situation(**{**well, **changes})

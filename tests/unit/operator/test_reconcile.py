@@ -1,10 +1,12 @@
 """The reconciler against an API server in memory, with the news arriving when the test says so."""
 
 import asyncio
+import random
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from mizzen_operator.cache import Cache
 from mizzen_operator.cluster.errors import ConflictError, ForbiddenError, NotFoundError, UnavailableError
@@ -14,6 +16,7 @@ from mizzen_operator.kinds import WATCHED, Kind
 from mizzen_operator.leadership import NotLeadingError
 from mizzen_operator.reconcile import TOLD_FAILURES, Reconciler
 from mizzen_operator.release_updates import ReleaseUpdates
+from mizzen_operator.runtime_reports import RuntimeReports
 from mizzen_operator.status.events import EventRecorder
 from tests.unit.operator.builders import IMAGE, KEY, NOON, Object, at, container, raw_agent, raw_pod
 from tests.unit.operator.fake_cluster import FakeCluster
@@ -33,12 +36,19 @@ class Setup:
         self.now = NOON
         events = EventRecorder(self.cluster, lambda: 0.0, lambda: self.now, "pod-1")
         self.updates = ReleaseUpdates(updates, self.queue.add)
+        self.reports = RuntimeReports(
+            self.queue.add,
+            clock=lambda: 0.0,
+            rng=random.Random(1),  # noqa: S311 - the same jitter in each run
+            registry=CollectorRegistry(),
+        )
         self.reconciler = Reconciler(
             self.cluster,
             self.cache,
             events,
             runtime_image=image,
             updates=self.updates,
+            reports=self.reports,
             now=lambda: self.now,
             again=self.queue.add,
         )

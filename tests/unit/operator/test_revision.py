@@ -20,6 +20,9 @@ def test_a_revision_is_ten_characters_that_are_safe_in_a_name() -> None:
     assert re.fullmatch(r"[bcdfghjklmnpqrstvwxz2456789]{10}", revision())
 
 
+OWN_CODE: dict[str, Any] = {"agent": None, "vars": None, "secrets": None, "entrypoint": "acme_triage.agents:triage"}
+
+
 def test_the_same_resource_has_the_same_revision() -> None:
     assert revision() == revision()
 
@@ -40,7 +43,10 @@ def test_a_default_that_is_written_out_makes_no_revision() -> None:
         {"models": FULL_SPEC["models"][:2]},
         {"models": list(reversed(FULL_SPEC["models"]))},
         {"models": [{**FULL_SPEC["models"][0], "baseUrl": "http://other/v1"}, *FULL_SPEC["models"][1:]]},
-        {"agent": None, "entrypoint": "acme_triage.agents:triage"},
+        {"models": [{**FULL_SPEC["models"][0], "caBundle": None}, *FULL_SPEC["models"][1:]]},
+        {"vars": {"team": "sales"}},
+        {"services": [{**FULL_SPEC["services"][0], "settings": {"pool_size": 6}}, *FULL_SPEC["services"][1:]]},
+        OWN_CODE,
     ],
 )
 def test_whatever_reaches_the_model_makes_a_revision(changed: dict[str, Any]) -> None:
@@ -48,7 +54,7 @@ def test_whatever_reaches_the_model_makes_a_revision(changed: dict[str, Any]) ->
 
 
 def test_another_entrypoint_makes_a_revision() -> None:
-    assert revision(agent=None, entrypoint="acme:triage") != revision(agent=None, entrypoint="acme:other")
+    assert revision(**OWN_CODE) != revision(**{**OWN_CODE, "entrypoint": "acme:other"})
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pydantic_core import to_json
 
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.chain import chain
+from mizzen_runtime.agent.in_force import AgentInForce
 from mizzen_runtime.agent_service import AgentService, InFlight, RunRequest, RunResult, TextDelta
 from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.errors import Outcome, RunError
@@ -50,7 +51,8 @@ class Harness:
             self.registry, namespace="support", agent="triage", revision="r1", in_flight=lambda: self.in_flight.count
         )
         built = BuiltAgent(self.agent, chain([("test", model)]), ("test",))
-        self.service = AgentService(built, Dependencies(None, None), metrics, self.in_flight, timeout=timeout)
+        agent = AgentInForce(built)
+        self.service = AgentService(agent, Dependencies(None, None), metrics, self.in_flight, timeout=timeout)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)

@@ -8,21 +8,27 @@ from mizzen_api.contract import RuntimeConfig, RuntimeModel, SecretSource
 from mizzen_api.problems import Problem
 from mizzen_runtime.agent import models
 from mizzen_runtime.agent.models import build_models, chain_of
+from mizzen_runtime.mounted_secrets import MountedSecrets
 
 
 def config_of(*models: RuntimeModel, **agent: object) -> RuntimeConfig:
     return RuntimeConfig(namespace="support", name="triage", revision="r1", agent=agent, models=models)
 
 
+def known(keys: dict[int, str] | None = None) -> MountedSecrets:
+    return MountedSecrets(keys or {}, {}, ())
+
+
 def built(*models: RuntimeModel, keys: dict[int, str] | None = None) -> tuple[Model, ...]:
-    result, problems = build_models(config_of(*models), keys or {})
-    assert problems == ()
-    return result
+    found = build_models(config_of(*models), known(keys))
+    assert found.problems == ()
+    return found.members
 
 
 def problem_of(model: RuntimeModel, keys: dict[int, str] | None = None) -> Problem:
-    models, (problem,) = build_models(config_of(model), keys or {})
-    assert models == ()
+    found = build_models(config_of(model), known(keys))
+    assert found.members == ()
+    (problem,) = found.problems
     return problem
 
 
@@ -77,7 +83,7 @@ def test_the_model_may_be_named_in_the_agent() -> None:
 
 
 def test_a_model_in_the_agent_beside_the_chain_is_not_ignored() -> None:
-    _, (problem,) = build_models(config_of(RuntimeModel(model="test"), model="test"), {})
+    (problem,) = build_models(config_of(RuntimeModel(model="test"), model="test"), known()).problems
 
     assert str(problem) == "spec.agent.model: is not used beside spec.models; name it in one of the two"
 
@@ -86,11 +92,11 @@ def test_own_code_may_name_its_model_itself() -> None:
     config = RuntimeConfig(namespace="support", name="triage", revision="r1", entrypoint="acme:triage", models=())
 
     assert chain_of(config) == ()
-    assert build_models(config, {}) == ((), ())
+    assert build_models(config, known()) == ((), (), ())
 
 
 def test_no_model_at_all_is_told() -> None:
-    _, (problem,) = build_models(config_of(), {})
+    (problem,) = build_models(config_of(), known()).problems
 
     assert str(problem) == "spec.models: no model is named; name one here or in spec.agent.model"
 
@@ -130,7 +136,7 @@ def test_what_a_provider_does_not_take_is_not_ignored(model: RuntimeModel, field
 
 
 def test_a_model_whose_key_is_missing_has_no_second_problem() -> None:
-    assert build_models(config_of(VLLM.model_copy(update={"api_key": KEY})), {}) == ((), ())
+    assert build_models(config_of(VLLM.model_copy(update={"api_key": KEY})), known()) == ((), (), ())
 
 
 def test_a_key_in_a_providers_own_words_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:

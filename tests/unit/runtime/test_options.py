@@ -10,9 +10,10 @@ from mizzen_api.timing import (
     STARTUP_SECONDS,
     TERMINATION_GRACE_SECONDS,
 )
+from mizzen_runtime.agent.in_force import MODEL_CLOSE_SECONDS
 from mizzen_runtime.leaving import EXIT_SECONDS
 from mizzen_runtime.options import parse_options
-from mizzen_runtime.server import MANAGEMENT_GRACE_SECONDS, MODEL_CLOSE_SECONDS
+from mizzen_runtime.server import MANAGEMENT_GRACE_SECONDS
 
 
 def test_without_arguments_it_is_a_pod() -> None:

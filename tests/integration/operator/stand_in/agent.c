@@ -1,7 +1,9 @@
 /* Stands where an agent's container stands, and behaves as its environment tells it, so that each state of a pod can be
  * had for real without the runtime:
  *   STARTUP, LIVENESS, READINESS=status   what a probe is answered with (200 without it); 0: nothing, it waits
- *   OTHERWISE=status                      the same for every other request
+ *   OTHERWISE=status                      the same for every other request; without it /state is answered as by a runtime
+ *                                         that is well, for the agent of the mounted configuration
+ *   STATE=path                            a file with what /state says beside that: members of a JSON object
  *   PORT=number                           where it listens (8081 without it); 0: nowhere
  *   AFTER=seconds                         how long all goes well before what follows happens (0 without it)
  *   EXIT=code                             ends with that code
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #define MIB (1024 * 1024)
+#define CONFIGURATION "/etc/mizzen/agent/agent.json"
 
 static int number(const char *name, int otherwise) {
     const char *value = getenv(name);
@@ -90,10 +93,50 @@ static int status_for(const char *request, int misbehaves) {
     return number("OTHERWISE", 200);
 }
 
+static void read_file(const char *path, char *content, size_t size) {
+    int file = path ? open(path, O_RDONLY) : -1;
+    ssize_t length = file >= 0 ? read(file, content, size - 1) : 0;
+    content[length > 0 ? length : 0] = 0;
+    if (file >= 0) {
+        close(file);
+    }
+}
+
+/* Copies a member of a JSON object, with its name and without what follows it. */
+static void copy_member(const char *object, const char *member, char *copy, size_t size) {
+    const char *start = strstr(object, member), *value = start ? start + strlen(member) : NULL;
+    const char *end = value ? strchr(value, '"') : NULL;
+    snprintf(copy, size, "%.*s", end ? (int)(end + 1 - start) : 0, start ? start : "");
+}
+
+static void tell_state(int connection) {
+    static char configuration[MIB], more[8192], body[16384], head[128];
+    char namespace[128], name[128], revision[128];
+    read_file(CONFIGURATION, configuration, sizeof configuration);
+    read_file(getenv("STATE"), more, sizeof more);
+    copy_member(configuration, "\"namespace\":\"", namespace, sizeof namespace);
+    copy_member(configuration, "\"name\":\"", name, sizeof name);
+    copy_member(configuration, "\"revision\":\"", revision, sizeof revision);
+    const char *profile = getenv("MIZZEN_PROFILE");
+    int length = snprintf(body, sizeof body,
+                          "{\"contractVersion\":1,\"runtimeVersion\":\"stand-in\",%s,%s,%s,\"phase\":\"Serving\","
+                          "\"inFlight\":0,\"models\":[],\"testServices\":%s%s%s}",
+                          namespace, name, revision, profile && !strcmp(profile, "test") ? "true" : "false",
+                          *more ? "," : "", more);
+    int head_length = snprintf(head, sizeof head,
+                               "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", length);
+    if (write(connection, head, head_length) < 0 || write(connection, body, length) < 0) {
+        perror("state");
+    }
+    close(connection);
+}
+
 static void answer(int connection, int misbehaves) {
     char request[4096] = "", response[128];
     int status = read(connection, request, sizeof request - 1) > 0 ? status_for(request, misbehaves) : 0;
-    if (status) {
+    if (strstr(request, "GET /state ") && !getenv("OTHERWISE")) {
+        tell_state(connection);
+    } else if (status) {
         int length = snprintf(response, sizeof response,
                               "HTTP/1.1 %d Whatever\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", status);
         if (write(connection, response, length) < 0) {

@@ -1,0 +1,76 @@
+"""Changes of mounted files: noticed, taken up, tried again."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from mizzen_runtime import mounted_files
+from mizzen_runtime.mounted_files import MountedFiles, state_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounted_files, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(mounted_files, "AGAIN_SECONDS", 0.01)
+
+
+async def test_a_change_from_before_the_watch_began_is_noticed(tmp_path: Path) -> None:
+    seen = {tmp_path: state_of(tmp_path)}
+    (tmp_path / "token").write_text("new")
+    taken_up = asyncio.Event()
+
+    async def take_up() -> bool:
+        taken_up.set()
+        return True
+
+    watching = asyncio.create_task(MountedFiles([(tmp_path, take_up)], seen).watch())
+    await asyncio.wait_for(taken_up.wait(), 20)
+    watching.cancel()
+
+
+async def test_what_raises_is_tried_again_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen = {tmp_path: state_of(tmp_path)}
+    (tmp_path / "token").write_text("new")
+    attempts: list[str] = []
+    done = asyncio.Event()
+
+    async def take_up() -> bool:
+        attempts.append("tried")
+        if len(attempts) == 1:
+            raise RuntimeError("own code")
+        done.set()
+        return True
+
+    watching = asyncio.create_task(MountedFiles([(tmp_path, take_up)], seen).watch())
+    await asyncio.wait_for(done.wait(), 20)
+    watching.cancel()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "a change could not be taken up"
+    ]
+
+
+async def test_folders_that_belong_together_are_taken_up_once(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("config", "secret")]
+    for folder in folders:
+        folder.mkdir()
+    seen = {folder: state_of(folder) for folder in folders}
+    for folder in folders:
+        (folder / "field").write_text("new")
+    attempts: list[str] = []
+    done = asyncio.Event()
+
+    async def take_up() -> bool:
+        attempts.append("tried")
+        done.set()
+        return True
+
+    watching = asyncio.create_task(MountedFiles([(folder, take_up) for folder in folders], seen).watch())
+    await asyncio.wait_for(done.wait(), 20)
+    (tmp_path / "config" / "field").write_text("newer")
+    done.clear()
+    await asyncio.wait_for(done.wait(), 20)
+    watching.cancel()
+    assert len(attempts) == 2
