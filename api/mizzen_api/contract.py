@@ -13,23 +13,25 @@ from mizzen_api.services import Required, Scope
 CONTRACT_VERSION: Literal[1] = 1
 """Raised when the shape of what follows changes in a way that the other side must know."""
 
-CONFIG_DIRECTORY = "/etc/mizzen/agent"
+MOUNT_ROOT = "/etc/mizzen"
+"""Where everything is mounted, in a pod; a laptop has a folder of its own for it."""
+CONFIG_DIRECTORY = f"{MOUNT_ROOT}/agent"
 """Where a revision's immutable ConfigMap is mounted."""
 CONFIG_FILE = "agent.json"
 """Key of the ConfigMap that holds the `RuntimeConfig`."""
-MODELS_DIRECTORY = "/etc/mizzen/models"
+MODELS_DIRECTORY = f"{MOUNT_ROOT}/models"
 """Below it one folder for each model with a key, named by the model's place in the chain."""
 API_KEY_FILE = "api-key"
 """Name of the file in a model's folder."""
-AUTHORITIES_DIRECTORY = "/etc/mizzen/model-authorities"
+AUTHORITIES_DIRECTORY = f"{MOUNT_ROOT}/model-authorities"
 """Below it one folder for each model with a bundle of authorities, named by the model's place in the chain."""
 AUTHORITIES_FILE = "ca.crt"
 """Name of the file in such a folder."""
-SECRETS_DIRECTORY = "/etc/mizzen/secrets"
+SECRETS_DIRECTORY = f"{MOUNT_ROOT}/secrets"
 """Below it one folder for each secret that capabilities refer to, by its name."""
 VALUE_FILE = "value"
 """Name of the file in a secret's folder."""
-SERVICES_DIRECTORY = "/etc/mizzen/services"
+SERVICES_DIRECTORY = f"{MOUNT_ROOT}/services"
 """Below it one folder for each service with settings in a ConfigMap or a Secret, named by the service; in it a folder
 `config` or `secret`, with a file for each field."""
 TERMINATION_LOG = "/dev/termination-log"
@@ -38,29 +40,34 @@ TERMINATION_LOG_BYTES = 4096
 """What kubelet keeps of them."""
 
 
-def api_key_path(index: int) -> str:
-    """Give the path, in the pod, of the key of the model at `index` of the chain."""
-    return f"{MODELS_DIRECTORY}/{index}/{API_KEY_FILE}"
+def api_key_path(index: int, root: str = MOUNT_ROOT) -> str:
+    """Give the path of the key of the model at `index` of the chain, where `root` takes the place of a pod's folder."""
+    return f"{_below(root, MODELS_DIRECTORY)}/{index}/{API_KEY_FILE}"
 
 
-def authorities_path(index: int) -> str:
-    """Give the path, in the pod, of the authorities that the model at `index` of the chain is trusted by."""
-    return f"{AUTHORITIES_DIRECTORY}/{index}/{AUTHORITIES_FILE}"
+def authorities_path(index: int, root: str = MOUNT_ROOT) -> str:
+    """Give the path of the authorities of the model at `index`, where `root` takes the place of a pod's folder."""
+    return f"{_below(root, AUTHORITIES_DIRECTORY)}/{index}/{AUTHORITIES_FILE}"
 
 
-def secret_path(name: str) -> str:
-    """Give the path, in the pod, of a secret that capabilities refer to."""
-    return f"{SECRETS_DIRECTORY}/{name}/{VALUE_FILE}"
+def secret_path(name: str, root: str = MOUNT_ROOT) -> str:
+    """Give the path of a secret that capabilities refer to, where `root` takes the place of a pod's folder."""
+    return f"{_below(root, SECRETS_DIRECTORY)}/{name}/{VALUE_FILE}"
 
 
-def settings_path(service: str, kind: str) -> str:
-    """Give the folder, in the pod, of a service's settings.
+def settings_path(service: str, kind: str, root: str = MOUNT_ROOT) -> str:
+    """Give the folder of a service's settings.
 
     Args:
         service: Name of the service.
         kind: `ConfigMap` or `Secret`.
+        root: What takes the place of a pod's folder.
     """
-    return f"{SERVICES_DIRECTORY}/{service}/{'config' if kind == 'ConfigMap' else 'secret'}"
+    return f"{_below(root, SERVICES_DIRECTORY)}/{service}/{'config' if kind == 'ConfigMap' else 'secret'}"
+
+
+def _below(root: str, directory: str) -> str:
+    return root + directory.removeprefix(MOUNT_ROOT)
 
 
 class SecretSource(ApiModel):

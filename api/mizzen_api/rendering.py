@@ -5,6 +5,7 @@ from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint, NamedSecret
 from mizzen_api.contract import (
+    MOUNT_ROOT,
     ConfigMapSource,
     RuntimeConfig,
     RuntimeModel,
@@ -21,11 +22,16 @@ from mizzen_api.duration import seconds
 from mizzen_api.services import ServiceSpec
 
 
-def runtime_config(agent: AgentDeployment, revision: str) -> RuntimeConfig:
+def runtime_config(agent: AgentDeployment, revision: str, root: str = MOUNT_ROOT) -> RuntimeConfig:
     """Render the configuration of a revision.
 
     Fields that have their default value are left out of the agent, so that a default which a later CRD writes into
     stored resources does not make a new revision of an agent that nobody changed.
+
+    Args:
+        agent: The resource.
+        revision: Name of the revision.
+        root: Folder below which what the resource refers to is mounted.
     """
     return RuntimeConfig(
         namespace=agent.metadata.namespace,
@@ -34,9 +40,9 @@ def runtime_config(agent: AgentDeployment, revision: str) -> RuntimeConfig:
         agent=_agent(agent),
         entrypoint=agent.spec.entrypoint,
         vars=agent.spec.vars,
-        secrets=tuple(_secret(secret) for secret in agent.spec.secrets or ()) or None,
-        services=tuple(_service(service) for service in agent.spec.services or ()) or None,
-        models=tuple(_model(index, model) for index, model in enumerate(agent.spec.models or ())),
+        secrets=tuple(_secret(secret, root) for secret in agent.spec.secrets or ()) or None,
+        services=tuple(_service(service, root) for service in agent.spec.services or ()) or None,
+        models=tuple(_model(index, model, root) for index, model in enumerate(agent.spec.models or ())),
         secret_variables=_secret_variables(agent) if agent.spec.entrypoint else None,
     )
 
@@ -53,42 +59,44 @@ def _secret_variables(agent: AgentDeployment) -> tuple[str, ...] | None:
     return tuple(names) or None
 
 
-def _secret(secret: NamedSecret) -> RuntimeSecret:
+def _secret(secret: NamedSecret, root: str) -> RuntimeSecret:
     reference = secret.secret_key_ref
-    source = SecretSource(name=reference.name, key=reference.key, path=secret_path(secret.name))
+    source = SecretSource(name=reference.name, key=reference.key, path=secret_path(secret.name, root))
     return RuntimeSecret(name=secret.name, source=source)
 
 
-def _service(service: ServiceSpec) -> RuntimeService:
+def _service(service: ServiceSpec, root: str) -> RuntimeService:
     return RuntimeService(
         name=service.name,
         interface=service.interface,
         implementation=service.implementation,
         settings=service.settings,
-        sources=tuple(_sources(service)),
+        sources=tuple(_sources(service, root)),
         required=service.required or "AtStart",
         scope=service.scope,
     )
 
 
-def _sources(service: ServiceSpec) -> Iterator[SettingsSource]:
+def _sources(service: ServiceSpec, root: str) -> Iterator[SettingsSource]:
     if service.config_map_ref is not None:
-        path = settings_path(service.name, "ConfigMap")
+        path = settings_path(service.name, "ConfigMap", root)
         yield SettingsSource(kind="ConfigMap", name=service.config_map_ref.name, path=path)
     if service.secret_ref is not None:
         listed = service.secret_ref.keys
         keys = {item.file: item.key for item in listed} if listed is not None else None
-        path = settings_path(service.name, "Secret")
+        path = settings_path(service.name, "Secret", root)
         yield SettingsSource(kind="Secret", name=service.secret_ref.name, path=path, keys=keys)
 
 
-def _model(index: int, endpoint: ModelEndpoint) -> RuntimeModel:
+def _model(index: int, endpoint: ModelEndpoint, root: str) -> RuntimeModel:
     key = endpoint.api_key.secret_key_ref if endpoint.api_key else None
     bundle = endpoint.ca_bundle.config_map_key_ref if endpoint.ca_bundle else None
     return RuntimeModel(
         model=endpoint.model,
         base_url=endpoint.base_url,
-        api_key=SecretSource(name=key.name, key=key.key, path=api_key_path(index)) if key else None,
-        ca_bundle=ConfigMapSource(name=bundle.name, key=bundle.key, path=authorities_path(index)) if bundle else None,
+        api_key=SecretSource(name=key.name, key=key.key, path=api_key_path(index, root)) if key else None,
+        ca_bundle=(
+            ConfigMapSource(name=bundle.name, key=bundle.key, path=authorities_path(index, root)) if bundle else None
+        ),
         request_timeout_seconds=seconds(endpoint.request_timeout) if endpoint.request_timeout else None,
     )

@@ -18,10 +18,11 @@ from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.contract import CONFIG_FILE
 from mizzen_api.names import LABEL_REVISION
 from mizzen_api.rendering import runtime_config
+from mizzen_api.spec_problems import spec_problems
 from mizzen_operator.desired.config_map import POD_TEMPLATE_KEY, SPEC_HASH_KEY, size_problem
 from mizzen_operator.desired.manifest import Manifest
 from mizzen_operator.desired.pod_template import build_pod_template
-from mizzen_operator.desired.problems import InvalidSpecError, spec_problems
+from mizzen_operator.desired.problems import InvalidSpecError
 
 REVISION_LENGTH = 10
 _ROUNDS = 1000

@@ -20,6 +20,12 @@ from mizzen_runtime.redaction import Redactor
 log = logging.getLogger("mizzen.start")
 
 _MAX_LINE = 10_000
+NOT_INSTALLED = "name the image that holds it in spec.pod.image, or correct the name"
+"""Remedy where a module is not there; in a pod it cannot be installed."""
+IMPORTED_IN_VAIN = "install it in the image"
+"""Remedy where own code imports a module that is not there."""
+SEE_TRACEBACK = "the pod's log has the whole traceback; mend the code and build its image anew"
+"""Remedy where own code fails."""
 
 
 class OwnCodeLoader:
@@ -96,7 +102,7 @@ class OwnCode:
             if error.name is not None and f"{self._module_name}.".startswith(f"{error.name}."):
                 raise self.refused(
                     f"there is no module {error.name!r} in this image",
-                    "name the image that holds it in spec.pod.image, or correct the name",
+                    NOT_INSTALLED,
                 ) from error
             raise self.failed(error) from error
         except BaseException as error:
@@ -123,7 +129,7 @@ def _remedy_for(error: BaseException) -> str:
     if isinstance(error, ImportError) and (extra := extra_named_in(error)):
         return remedy_for_missing(extra)
     if isinstance(error, ModuleNotFoundError):
-        return "install it in the image"
+        return IMPORTED_IN_VAIN
     if isinstance(error, UserError):
         return "a key belongs in spec.pod.env, from a Secret; or name the models in spec.models and none in the code"
-    return "the pod's log has the whole traceback; mend the code and build its image anew"
+    return SEE_TRACEBACK

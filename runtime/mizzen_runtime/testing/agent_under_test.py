@@ -211,7 +211,9 @@ class _Parts:
         """Give an agent of own code, and its services."""
         definitions, problems = self.stand_ins.of_agent()
         built = built_around(agent, (TEST_MODEL,), (self.model,), Redactor([]), tuple(problems))
-        return self._with_model(built), self._wired(definitions, built, AgentName(_NAMESPACE, agent.name or "agent"))
+        return self._with_model(built), self._wired(
+            definitions, built, AgentName(_NAMESPACE, built.agent.name or "agent")
+        )
 
     def of_config(self, config: RuntimeConfig, host: Host) -> tuple[BuiltAgent, RunningServices]:
         """Give the agent that a resource describes or names, and its services."""

@@ -229,6 +229,10 @@ def drops_the_connection(exchange: Exchange) -> None:
     exchange._handler.close_connection = True
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 

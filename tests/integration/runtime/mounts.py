@@ -1,18 +1,23 @@
-"""Changes files as kubelet does."""
+"""Mounted ConfigMaps and Secrets, changed as kubelet changes them."""
 
 import time
 from pathlib import Path
 
 
 def mount(folder: Path, **files: str) -> None:
-    """Change a mounted object: a new folder, then a link to it that is swapped; a file that is not given goes."""
+    """Put these files, and no others, into the folder of a mounted object, by a link that is swapped.
+
+    Args:
+        folder: Where the object is mounted; made unless it is there.
+        files: Contents by key.
+    """
     folder.mkdir(exist_ok=True)
     data = folder / f"..{time.time_ns()}"
     data.mkdir()
     for name, content in files.items():
         (data / name).write_text(content)
-    (folder / "..new").symlink_to(data.name)
-    (folder / "..new").rename(folder / "..data")
+    (folder / "..data_tmp").symlink_to(data.name)
+    (folder / "..data_tmp").rename(folder / "..data")
     for name in files:
         if not (folder / name).is_symlink():
             (folder / name).symlink_to(f"..data/{name}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import pytest
 import yaml
@@ -19,11 +19,13 @@ from prometheus_client import CollectorRegistry
 from manifests.chart_values import CHECKOUT
 from manifests.settings_page import settings_model
 from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_api.conditions import ConditionType, Reason
 from mizzen_api.contract import RuntimeConfig
 from mizzen_api.names import API_VERSION, KIND
 from mizzen_api.problems import Problem
 from mizzen_api.rendering import runtime_config
 from mizzen_runtime.container import AgentServices
+from mizzen_runtime.health import HealthStatus
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.mounted_files import AGAIN_SECONDS, CHECK_SECONDS
 from mizzen_runtime.own_code.imports import OwnCodeLoader
@@ -264,6 +266,15 @@ def test_the_page_names_what_there_is() -> None:
     for interface in INTERFACES.values():
         for method in vars(interface):
             assert method.startswith("_") or f"`{method}(" in PAGE
+
+
+def test_the_page_names_conditions_and_states_that_there_are() -> None:
+    told = re.findall(r"`(\w+)`(?: is False|,) with `(\w+)`", WORDS)
+    assert len(told) == 3
+    for condition, reason in told:
+        assert condition in set(ConditionType)
+        assert reason in set(Reason)
+    assert set(re.findall(r"`(degraded|unhealthy)`", PAGE)) == set(get_args(HealthStatus)) - {"healthy"}
 
 
 def test_the_page_tells_times_as_the_code_has_them() -> None:
