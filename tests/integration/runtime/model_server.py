@@ -276,10 +276,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-
 class ModelServer:
     """Plays the behaviours that a test queues, one a request; after the last it fails with 500, or does as told."""
 
