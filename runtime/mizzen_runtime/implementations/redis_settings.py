@@ -35,8 +35,8 @@ class RedisSettings(BaseModel):
     prefix: Annotated[str, Field(min_length=1, max_length=256), DefaultOfAgent("mizzen:{namespace}/{name}:")] = (
         "mizzen:"
     )
-    """What all keys of this cache begin with: nothing else is ever read, written or removed. For an agent it is
-    `mizzen:NAMESPACE/NAME:` unless set, so that agents on one server do not share their keys."""
+    """What all keys of this cache begin with: nothing else is ever read, written or removed. That of an agent holds its
+    name unless it is set, so that agents on one server do not share their keys."""
     pool_size: int = Field(default=10, ge=1, le=1000)
     """How many connections there are at most; one more call waits, within its deadline."""
     call_timeout_seconds: float = Field(default=2.0, gt=0, le=60, allow_inf_nan=False)
