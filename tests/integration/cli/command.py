@@ -59,11 +59,10 @@ class MizzenRun:
 
     def wait_told(self, text: str, times: int = 1) -> None:
         """Wait until the output has a text."""
-        until(
-            lambda: self.output().count(text) >= times or self.process.poll() is not None,
-            f"{text!r} is told; {self.output()}{self.errors()}",
-            START_SECONDS,
-        )
+        try:
+            until(lambda: self.output().count(text) >= times or self.process.poll() is not None, text, START_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it tells:\n{self.output()}{self.errors()}") from None
         assert self.output().count(text) >= times, self.output() + self.errors()
 
     def request(self, method: str, path: str, body: object = None, *, port: int = 8080) -> Answer:
