@@ -103,7 +103,8 @@ def test_when_the_watches_end_the_operator_says_so_and_lets_a_write_end(monkeypa
 
 def test_kopf_copies_no_object_and_would_write_nothing_into_one() -> None:
     persistence = EventSource(Connection(Configuration(), "me"), (), intake(), print)._settings().persistence
-    body, patch = kopf.Body(raw_agent()), kopf.Patch()
+    raw: Any = raw_agent()
+    body, patch = kopf.Body(raw), kopf.Patch()
     essence = persistence.diffbase_storage.build(body=body)
     assert essence == {}
     assert persistence.progress_storage.clear(essence=essence) is essence
