@@ -103,12 +103,48 @@ class EventSource:
         settings.watching.reconnect_backoff = 1
         settings.networking.request_timeout = 30
         settings.networking.error_backoffs = _ERROR_BACKOFFS
+        settings.persistence.diffbase_storage = _NoEssence()
+        settings.persistence.progress_storage = _NoProgress()
         settings.queueing.idle_timeout = 0.2
         settings.queueing.exit_timeout = 0.5
         for kind in WATCHED:
             if kind.selector is not None:
                 settings.watching.label_selectors[_names(kind)] = kind.selector
         return settings
+
+
+class _NoEssence(kopf.DiffBaseStorage):
+    """Has kopf compare nothing: for each event it would copy the object twice, two fifths of what an event takes."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Give nothing to compare."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was compared before."""
+
+    def store(self, **_: Any) -> None:
+        """Write nothing."""
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Has kopf remember nothing of its handlers: those of events are called once."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        """Give it as it is, without a copy."""
+        return essence
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was remembered."""
+
+    def store(self, **_: Any) -> None:
+        """Write nothing."""
+
+    def purge(self, **_: Any) -> None:
+        """Nothing is there."""
+
+    def touch(self, **_: Any) -> None:
+        """Write nothing."""
 
 
 async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:

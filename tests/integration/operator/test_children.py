@@ -75,6 +75,8 @@ def test_a_resource_gets_its_children_and_a_status(
         "Ready",
         "Progressing",
         "ConfigResolved",
+        "Healthy",
+        "Secure",
     ]
 
 

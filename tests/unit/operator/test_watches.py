@@ -1,19 +1,24 @@
-"""What becomes of the operator's own work when kopf gives up."""
+"""What becomes of the operator's own work when kopf gives up, and what kopf is kept from doing."""
 
 import asyncio
 from typing import Any
 
+import kopf
 import pytest
 from kubernetes.aio.client import Configuration
 from prometheus_client import CollectorRegistry
 
+from mizzen_operator.cache import Cache
 from mizzen_operator.cluster.connection import Connection
+from mizzen_operator.handlers import EventSource
+from mizzen_operator.intake import Intake
 from mizzen_operator.kinds import Kind
 from mizzen_operator.leadership import Alone
 from mizzen_operator.main import Operator, WatchesEndedError
 from mizzen_operator.settings import parse_settings
 from tests.unit.operator.builders import raw_agent
 from tests.unit.operator.fake_cluster import FakeCluster
+from tests.unit.operator.queues import queue
 
 WRITE_SECONDS = 0.3
 """Longer than kopf needs to end."""
@@ -94,3 +99,20 @@ def test_when_the_watches_end_the_operator_says_so_and_lets_a_write_end(monkeypa
         assert kopf.ends == ["cancelled"]
 
     asyncio.run(run())
+
+
+def test_kopf_copies_no_object_and_would_write_nothing_into_one() -> None:
+    persistence = EventSource(Connection(Configuration(), "me"), (), intake(), print)._settings().persistence
+    raw: Any = raw_agent()
+    body, patch = kopf.Body(raw), kopf.Patch()
+    essence = persistence.diffbase_storage.build(body=body)
+    assert essence == {}
+    assert persistence.progress_storage.clear(essence=essence) is essence
+    assert persistence.diffbase_storage.fetch(body=body) is None
+    persistence.diffbase_storage.store(body=body, patch=patch, essence=essence)
+    persistence.progress_storage.touch(body=body, patch=patch, value="now")
+    assert patch == {}
+
+
+def intake() -> Intake:
+    return Intake(Cache(), queue())
