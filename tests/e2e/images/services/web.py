@@ -1,9 +1,9 @@
 """A model and an API for the agents of the tests. Each lets in the keys that it is told, and notes when each was used.
 
-    PUT /keys/model, /keys/api      a JSON list: the keys that count from now on
-    GET /uses                       for each of the two, each key's `count` and `seconds_ago`
-    POST /model/chat/completions    OpenAI's: calls the tool `keep` with what it is told, then says what that gave
-    GET /api/echo?query=…           gives the query as `text`
+PUT /keys/model, /keys/api      a JSON list: the keys that count from now on
+GET /uses                       for each of the two, each key's `count` and `seconds_ago`
+POST /model/chat/completions    OpenAI's: calls the tool `keep` with what it is told, then says what that gave
+GET /api/echo?query=…           gives the query as `text`
 """
 
 import json
