@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from tests.support.load import Load, figures
 from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.service_pods import DATABASE, PORTS, ServicePods, password_of
 from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.timeout(900)  # kubelet takes its time
 
 RATE = 100 if FULL_SIZE else 10
 """Requests a second."""
@@ -183,16 +186,20 @@ def plain_cluster() -> Iterator[DevCluster]:
 @pytest.fixture(scope="module")
 def images(plain_cluster: DevCluster) -> dict[str, str]:
     """What runs there."""
-    names = ("operator", "runtime", "test-services", "test-keeper")
-    return {name: plain_cluster.load(reference) for name, reference in build(names).items()}
+    references = build(("operator", "runtime", "test-services", "test-keeper"))
+    for name in ("operator", "test-services", "test-keeper"):  # no pod is of the runtime's image itself
+        plain_cluster.load(references[name])
+    return references
 
 
 @pytest.fixture(scope="module")
-def home(plain_cluster: DevCluster, images: dict[str, str]) -> Namespace:
+def home(plain_cluster: DevCluster, images: dict[str, str]) -> Iterator[Namespace]:
     """A namespace for all of these tests, beside an operator."""
     install_operator(plain_cluster, images)
-    create_namespace(plain_cluster, "services")
-    return Namespace(plain_cluster, "services")
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    create_namespace(plain_cluster, name)
+    yield Namespace(plain_cluster, name)
+    plain_cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 from collections import Counter
-from typing import Any
 from urllib.parse import urlsplit
 
 import redis
@@ -49,14 +48,17 @@ class ServicePods:
             f"CREATE USER {user} PASSWORD '{password_of(user)}' IN ROLE {OWNER}; ALTER USER {user} SET role {OWNER}"
         )
         commands = ("getrange", "set", "scan", "unlink", "ping")
-        self._redis("ACL", "SETUSER", user, "on", f">{password_of(user)}", "~*", *(f"+{name}" for name in commands))
+        with self._redis() as server:
+            password, permitted = f"+{password_of(user)}", [f"+{name}" for name in commands]
+            server.acl_setuser(user, enabled=True, passwords=[password], keys=["*"], commands=permitted)
         self._keys.append(password_of(user))
         self._set_keys()
 
     def drop_user(self, user: str) -> None:
         """Let a user in no more: Redis ends its connections, PostgreSQL leaves them in peace."""
         self.sql(f"DROP USER {user}")
-        self._redis("ACL", "DELUSER", user)
+        with self._redis() as server:
+            server.acl_deluser(user)
         self._keys.remove(password_of(user))
         self._set_keys()
 
@@ -81,7 +83,8 @@ class ServicePods:
 
     def cache_users(self) -> Counter[str]:
         """Count the connections by user."""
-        return Counter(client["user"] for client in self._redis("CLIENT", "LIST"))
+        with self._redis() as server:
+            return Counter(client["user"] for client in server.client_list())
 
     def sql(self, statement: str) -> str:
         """Run statements as the administrator, and give the first column's values, one a line."""
@@ -96,9 +99,8 @@ class ServicePods:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def _redis(self, *words: str) -> Any:
-        with redis.Redis(self._host("redis"), password=ADMIN_PASSWORD) as client:
-            return client.execute_command(*words)
+    def _redis(self) -> redis.Redis:
+        return redis.Redis(self._host("redis"), password=ADMIN_PASSWORD, decode_responses=True)
 
     def _set_keys(self) -> None:
         for door in ("model", "api"):
