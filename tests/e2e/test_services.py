@@ -21,7 +21,7 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.timeout(900)  # kubelet takes its time
 
 RATE = 100 if FULL_SIZE else 10
-"""Requests a second, unless the machine is too busy for them: then those that can be answered, and none more at once."""
+"""Requests a second; on a machine that is too busy for them, as many as it answers."""
 CAREFUL_RATE = 4
 """The same of the agent that is given what cannot be used."""
 PERIOD = 0.5
