@@ -65,11 +65,26 @@ IMAGES = {
             context="examples/triage",
             built_on="runtime",
         ),
+        Image(
+            "test-services",
+            "tests/e2e/images/services/Containerfile",
+            ("tests/e2e/images/services/postgres.sh", "tests/e2e/images/services/web.py"),
+            seconds=40,
+            context="tests/e2e/images/services",
+        ),
+        Image(
+            "test-keeper",
+            "tests/e2e/images/keeper/Containerfile",
+            ("tests/e2e/images/keeper/keeper_tools.py",),
+            seconds=5,
+            context="tests/e2e/images/keeper",
+            built_on="runtime",
+        ),
     )
 }
 """Every image, by its name."""
-OWN = tuple(name for name, image in IMAGES.items() if image.built_on is None)
-"""The project's own images; the others are what users build on them."""
+OWN = ("operator", "runtime", "model-server")
+"""The project's own images; the others are what users build on them, and what tests run against."""
 
 
 def reference_of(name: str, base: str) -> str:

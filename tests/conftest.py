@@ -55,13 +55,18 @@ def is_running(cluster: DevCluster) -> bool:
 
 
 @contextmanager
-def running_cluster(*parts: str) -> Iterator[DevCluster]:
-    """A cluster of these tests' own, and of no other process's; gone afterwards unless it ran before."""
+def running_cluster(*parts: str, sync_frequency: str = "5s") -> Iterator[DevCluster]:
+    """A cluster of these tests' own, and of no other process's; gone afterwards unless it ran before.
+
+    Args:
+        parts: Of its name, where it is not that of most tests.
+        sync_frequency: How often its kubelet looks at mounted ConfigMaps and Secrets.
+    """
     cluster = DevCluster(cluster_name(*parts))
     if worker():
         cluster.down()  # what an interrupted run has left: nobody starts one of such a name by hand
     ran_before = is_running(cluster)
-    cluster.up(sync_frequency="5s")
+    cluster.up(sync_frequency=sync_frequency)
     try:
         yield cluster
     finally:

@@ -6,13 +6,15 @@ from typing import Final
 from xdist.scheduler import LoadFileScheduling
 
 SHARING_A_CLUSTER: Final = {
+    "tests/e2e/test_services.py": "a cluster with kubelet's defaults",
     "tests/e2e/": "the operator, installed",
     "tests/integration/api/": "a cluster",
     "tests/integration/chart/": "a cluster",
     "tests/integration/images/": "a cluster",
     "tests/integration/operator/": "a cluster without an operator",
 }
-"""Folders whose tests use one cluster, by what they find there: a single process starts it, once for all of them."""
+"""Folders and files whose tests use one cluster, by what they find there: a single process starts it, once for all of
+them. The first that fits counts."""
 
 
 class SharedClusterScheduling(LoadFileScheduling):
@@ -20,7 +22,7 @@ class SharedClusterScheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         """Give the piece of work that a test belongs to."""
-        found = (cluster for folder, cluster in SHARING_A_CLUSTER.items() if nodeid.startswith(folder))
+        found = (cluster for place, cluster in SHARING_A_CLUSTER.items() if nodeid.startswith(place))
         return next(found, super()._split_scope(nodeid))
 
 

@@ -106,10 +106,18 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 class Load:
-    """Workers that ask an agent, each again as soon as it has its answer, from entering to leaving."""
+    """Workers that ask an agent, each again as soon as it has its answer or at its time, from entering to leaving."""
 
     def __init__(
-        self, url: str, *, workers: int, pooled: bool, stream_every: int = 5, limit: float = 60, ramp: float = 2
+        self,
+        url: str,
+        *,
+        workers: int,
+        pooled: bool,
+        period: float = 0,
+        stream_every: int = 5,
+        limit: float = 60,
+        ramp: float = 2,
     ) -> None:
         """Prepare the workers.
 
@@ -117,6 +125,7 @@ class Load:
             url: Of `/v1/run`. The agent must answer what it is asked with the same words.
             workers: How many requests are under way at any time.
             pooled: Whether connections are kept and used again; else each request has one of its own.
+            period: Seconds from one request of a worker to its next; all are one after the other without it.
             stream_every: One of so many requests is streamed.
             limit: Seconds that a request may take.
             ramp: Seconds over which the workers start, so that they do not ask in step.
@@ -124,6 +133,7 @@ class Load:
         self._url = url
         self._workers = workers
         self._pooled = pooled
+        self._period = period
         self._stream_every = stream_every
         self._limit = limit
         self._ramp = ramp
@@ -185,7 +195,11 @@ class Load:
 
     async def _work(self, session: aiohttp.ClientSession, worker: int) -> None:
         await asyncio.sleep(self._ramp * worker / self._workers)
+        due = time.monotonic()
         for number in itertools.count():
+            if self._period:
+                await asyncio.sleep(due - time.monotonic())
+                due += self._period
             if self._stop.is_set():
                 return
             streamed = (worker + number) % self._stream_every == 0

@@ -21,10 +21,8 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_an_unknown_name_is_told_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runtme"]) == 1
-    assert (
-        "no image is called runtme; there are operator, runtime, model-server, example-triage"
-        in capsys.readouterr().err
-    )
+    known = "operator, runtime, model-server, example-triage, test-services, test-keeper"
+    assert f"no image is called runtme; there are {known}" in capsys.readouterr().err
 
 
 def test_a_machine_without_a_builder_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

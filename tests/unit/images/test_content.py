@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from images.base import base_reference
-from images.content import IMAGES, OWN, REPOSITORY, Image, reference_of
+from images.content import IMAGES, REPOSITORY, Image, reference_of
 
 BASE = "localhost/base:1"
 INPUTS = ("lock.txt", "source")
@@ -73,10 +73,6 @@ def test_what_an_image_is_built_on_goes_into_its_tag() -> None:
     runtime = reference_of("runtime", BASE)
     assert reference_of("example-triage", BASE) == IMAGES["example-triage"].reference(runtime)
     assert reference_of("example-triage", BASE) != reference_of("example-triage", "localhost/base:2")
-
-
-def test_an_example_is_no_image_of_the_projects_own() -> None:
-    assert OWN == ("operator", "runtime", "model-server")
 
 
 def test_the_operators_code_does_not_go_into_the_runtime_nor_the_reverse() -> None:

@@ -57,9 +57,13 @@ def test_the_settings_are_readable_by_their_owner_only(home: Path, tmp_path: Pat
     assert write_secrets(tmp_path, {})["pip"].stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("name", IMAGES)
+def containerfile(name: str) -> str:
+    return (REPOSITORY / IMAGES[name].containerfile).read_text().replace("\\\n", " ")
+
+
+@pytest.mark.parametrize("name", [name for name in IMAGES if "pip install" in containerfile(name)])
 def test_a_containerfile_mounts_the_settings_in_each_step_that_downloads(name: str) -> None:
-    text = (REPOSITORY / IMAGES[name].containerfile).read_text().replace("\\\n", " ")
+    text = containerfile(name)
     steps = [line for line in text.splitlines() if line.startswith("RUN ")]
     downloads = [step for step in steps if "pip install" in step and "--no-index" not in step]
     assert downloads

@@ -74,3 +74,11 @@ def test_a_fifth_is_streamed_and_connections_are_used_again_or_not() -> None:
             assert summed.endings == {Ending.OK: len(load.asked)}
             assert 0.1 < summed.streamed / len(load.asked) < 0.3
             assert load.connections == (5 if pooled else len(load.asked))
+
+
+def test_workers_with_a_period_ask_at_their_time_whatever_an_answer_takes() -> None:
+    with FaultyAgent(faulty.drops, every=10**9) as server:
+        with Load(server.url, workers=10, pooled=False, period=0.5, ramp=0.5) as load:
+            ask_until(load, 40)
+        times = sorted(one.begun for one in load.asked)
+        assert times[39] - times[0] == pytest.approx(39 / 20, abs=0.5)
