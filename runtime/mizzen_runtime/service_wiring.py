@@ -53,6 +53,11 @@ class ServiceDefinition:
     settings: tuple[str, type[BaseModel]] | None
     """The parameter that takes its settings, and their model; None if it has none."""
 
+    @property
+    def key(self) -> tuple[object, str]:
+        """Interface and name: what it is asked for by."""
+        return self.interface, self.service.name
+
 
 def define_services(
     config: RuntimeConfig, loader: OwnCodeLoader, *, doubles: bool = False

@@ -120,7 +120,7 @@ def _build(
         definitions, unknown = define_services(config, loader, doubles=options.test_services)
         services = RunningServices(definitions, AgentName(config.namespace, config.name), metrics, reloads)
         try:
-            built = build_agent(config, secrets, host, loader, [definition.interface for definition in definitions])
+            built = build_agent(config, secrets, host, loader, [definition.key for definition in definitions])
         except ConfigRefused as refused:
             problems.extend(refused.problems)
     # What is not known cannot be asked for either: that would be told as a second fault.

@@ -19,7 +19,7 @@ from mizzen_runtime.agent.models import BuiltModels, build_models, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
 from mizzen_runtime.agent.own_agent import check_own_agent, deps_type_of, model_of, output_schema_of
-from mizzen_runtime.agent.python_tools import load_tools
+from mizzen_runtime.agent.python_tools import ServiceKey, load_tools
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
 from mizzen_runtime.agent.templates import TEMPLATED, fill_templates
@@ -67,7 +67,7 @@ def build_agent(
     secrets: MountedSecrets,
     host: Host,
     loader: OwnCodeLoader,
-    interfaces: Collection[object],
+    services: Collection[ServiceKey],
 ) -> BuiltAgent:
     """Build the agent that the configuration describes, or load the one that it names in own code.
 
@@ -76,7 +76,7 @@ def build_agent(
         secrets: What could be read of the Secrets for models and capabilities; what is wrong with them is told here.
         host: Where own code runs at its start.
         loader: Loads own code.
-        interfaces: Of the services that there are.
+        services: Those that there are.
 
     Raises:
         ConfigRefused: With every problem of keys and models, and of spec and output schema or of own code.
@@ -85,7 +85,7 @@ def build_agent(
     problems = (*secrets.problems, *models.problems)
     if config.agent is not None:
         capabilities = config.agent.get("capabilities") or ()
-        tools, tool_problems = load_tools(capabilities, loader, interfaces)
+        tools, tool_problems = load_tools(capabilities, loader, services)
         return _described_agent(config, models, secrets.by_name, tools, (*problems, *tool_problems))
     return _own_agent(config, models, problems, host, loader)
 

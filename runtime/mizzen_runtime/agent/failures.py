@@ -90,7 +90,8 @@ def failure_of(error: Exception) -> RunError:
     if isinstance(error, FallbackExceptionGroup):
         return _exhausted([failure_of(leaf) for leaf in _leaves(error)])
     outcome, detail = next((outcome, detail) for kind, outcome, detail in _MEANINGS if isinstance(error, kind))
-    return RunError(outcome, detail, retry_after=error.retry_after if isinstance(error, ModelAPIError) else None)
+    after = error.retry_after if isinstance(error, ModelAPIError | ServiceUnavailableError) else None
+    return RunError(outcome, detail, retry_after=after)
 
 
 def _exhausted(failures: list[RunError]) -> RunError:

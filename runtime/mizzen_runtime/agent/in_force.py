@@ -115,7 +115,7 @@ class AgentInForce:
         """Close all connections; requests must be over."""
         self.current.retire()
         if self._living:
-            await asyncio.wait(self._living, timeout=2 * MODEL_CLOSE_SECONDS)
+            await asyncio.wait(self._living, timeout=MODEL_CLOSE_SECONDS)
 
     async def _open(self, generation: AgentGeneration) -> None:
         ready = asyncio.get_running_loop().create_future()

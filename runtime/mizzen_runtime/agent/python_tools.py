@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_ai import RunContext, Tool
 from pydantic_ai.exceptions import UserError
+from typing_extensions import is_protocol
 
 from mizzen_api.capabilities import PYTHON_TOOLS, argument_of
 from mizzen_api.problems import Problem
@@ -19,22 +20,24 @@ from mizzen_runtime.container.needs import Need, needs_of
 from mizzen_runtime.own_code.imports import OwnCode, OwnCodeLoader
 
 _EXPECTED = "name a function whose parameters and result can be written as JSON"
+ServiceKey = tuple[object, str]
+"""Interface and name of a service."""
 _CONTEXT = "mizzen_run_context"
 
 
 def load_tools(
-    capabilities: Sequence[Any], loader: OwnCodeLoader, interfaces: Iterable[object]
+    capabilities: Sequence[Any], loader: OwnCodeLoader, services: Iterable[ServiceKey]
 ) -> tuple[list[Tool[Any]], tuple[Problem, ...]]:
     """Load the functions that `PythonTools` names.
 
     Args:
         capabilities: `agent.capabilities`, in which they may stand.
         loader: Loads own code.
-        interfaces: Of the services that there are.
+        services: Those that there are.
     """
     tools: list[Tool[Any]] = []
     problems: list[Problem] = []
-    known = frozenset(interfaces)
+    known = tuple(services)
     for place, entry in enumerate(capabilities):
         for index, path in enumerate(argument_of(entry, PYTHON_TOOLS, "tools") or ()):
             code = loader.named(path, f"{SPEC_FIELD}.capabilities[{place}].{PYTHON_TOOLS}.tools[{index}]", _EXPECTED)
@@ -45,21 +48,40 @@ def load_tools(
     return tools, tuple(problems)
 
 
-def _tool(code: OwnCode, interfaces: frozenset[object]) -> Tool[Any]:
+def _tool(code: OwnCode, services: Sequence[ServiceKey]) -> Tool[Any]:
     function = code.load()
     if not inspect.isroutine(function):
         raise code.refused(f"{code.path} is of type {type(function).__name__}, which is no function")
-    needs = [need for need in needs_of(function, (), {}).parameters if _is_known(need, interfaces)]
+    wanted = [need for need in needs_of(function, (), {}).parameters if _wants_service(need, services)]
+    for need in wanted:
+        if (fault := _unmet(need, services)) is not None:
+            raise code.refused(f"{code.path} wants {fault}", "add it to spec.services, or correct the tool")
     try:
-        return Tool(_injected(function, needs) if needs else function)
+        return Tool(_injected(function, wanted) if wanted else function)
     except UserError as error:
         raise code.refused(f"{code.path} cannot be a tool: {error.message}") from error
     except Exception as error:
         raise code.failed(error) from error
 
 
-def _is_known(need: Need, interfaces: frozenset[object]) -> bool:
-    return inspect.isclass(need.interface) and need.interface in interfaces
+def _wants_service(need: Need, services: Iterable[ServiceKey]) -> bool:
+    """Tell whether a parameter is for a service: no model can give what is a Protocol, or what one implements."""
+    if not inspect.isclass(need.interface):
+        return False
+    return is_protocol(need.interface) or any(interface is need.interface for interface, _ in services)
+
+
+def _unmet(need: Need, services: Iterable[ServiceKey]) -> str | None:
+    """Say what is wrong with what a parameter wants; None if there is just one such service."""
+    wanted = f"a {need.type_text} as {need.parameter!r}"
+    names = [name for interface, name in services if interface is need.interface]
+    if not names:
+        return f"{wanted}, and the agent has no such service"
+    if need.name is not None and need.name not in names:
+        return f"{wanted} that is called {need.name!r}, and there is only {', '.join(map(repr, names))}"
+    if need.name is None and len(names) > 1:
+        return f"{wanted}, and several are one: say which by Named(…), of {', '.join(map(repr, names))}"
+    return None
 
 
 def _injected(function: Callable[..., Any], needs: Sequence[Need]) -> Callable[..., Any]:

@@ -37,20 +37,6 @@ class InvalidQueryError(ServiceError, ValueError):
     """A query is no text, or too long for a URL."""
 
 
-class ComeBackLaterError(ServiceUnavailableError):
-    """The API answers that it cannot now."""
-
-    def __init__(self, message: str, retry_after: float) -> None:
-        """Tell what happened.
-
-        Args:
-            message: The message.
-            retry_after: Seconds that the API asks to wait; 0 if it does not say.
-        """
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
 class HttpExternalAPIService:
     """Asks one API, and tells which other URLs may be fetched. Each call has a deadline."""
 
@@ -218,8 +204,7 @@ class HttpExternalAPIService:
                 return await self._follow(url, content)
             except ServiceUnavailableError as error:
                 wait = pause * random.uniform(0.5, 1)  # noqa: S311 - to spread, not to hide
-                if isinstance(error, ComeBackLaterError):
-                    wait = max(wait, error.retry_after)
+                wait = max(wait, error.retry_after or 0)
                 if left == 0 or wait > (deadline.when() or 0) - asyncio.get_running_loop().time():
                     raise
             await asyncio.sleep(wait)
@@ -245,19 +230,19 @@ class HttpExternalAPIService:
 
 def _checked(answer: HttpAnswer, host: str) -> HttpAnswer:
     if answer.status in PASSING:
-        raise ComeBackLaterError(f"{host} answers with status {answer.status}", _retry_after(answer))
+        raise ServiceUnavailableError(f"{host} answers with status {answer.status}", retry_after=_retry_after(answer))
     return answer
 
 
-def _retry_after(answer: HttpAnswer) -> float:
-    """Give the seconds that an answer asks to wait; 0 if it says nothing that can be read."""
+def _retry_after(answer: HttpAnswer) -> float | None:
+    """Give the seconds that an answer asks to wait; None if it says nothing that can be read."""
     text = answer.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
         return float(text[:9])
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
-        return 0.0
+        return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 

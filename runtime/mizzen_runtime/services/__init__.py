@@ -65,3 +65,13 @@ class ServiceError(Exception):
 
 class ServiceUnavailableError(ServiceError):
     """The service cannot be reached, or did not answer in time: it may work later."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Tell what happened.
+
+        Args:
+            message: The message.
+            retry_after: Seconds after which it is worth asking again, where the service said so.
+        """
+        super().__init__(message)
+        self.retry_after = retry_after

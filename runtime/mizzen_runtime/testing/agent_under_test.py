@@ -225,7 +225,7 @@ class _Parts:
             placed, problems = self.stand_ins.in_place(definitions)
             problems = list(unknown) or problems  # what is not known cannot be replaced either
             try:
-                built = build_agent(config, secrets, host, loader, [each.interface for each in placed])
+                built = build_agent(config, secrets, host, loader, [each.key for each in placed])
             except ConfigRefused as refused:
                 raise ConfigRefused([*problems, *refused.problems]) from refused
         if problems:

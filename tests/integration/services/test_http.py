@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mizzen_runtime.implementations.http import ComeBackLaterError, HttpExternalAPIService, InvalidQueryError
+from mizzen_runtime.implementations.http import HttpExternalAPIService, InvalidQueryError
 from mizzen_runtime.implementations.http_client import ResponseTooLargeError
 from mizzen_runtime.implementations.http_guard import SourceRefusedError
 from mizzen_runtime.implementations.http_settings import HttpSettings
@@ -148,7 +148,7 @@ async def test_a_failure_that_may_pass_is_tried_again(failure: Reply) -> None:
 
 async def test_it_is_tried_again_no_more_often_than_set() -> None:
     async with api_with(always(Reply(503)), retries=1) as (api, server):
-        with pytest.raises(ComeBackLaterError, match="answers with status 503"):
+        with pytest.raises(ServiceUnavailableError, match="answers with status 503"):
             await api.fetch_data("x")
 
         assert len(server.asked) == 2
@@ -182,11 +182,11 @@ async def test_the_time_that_the_api_asks_for_is_waited(when: Callable[[], str])
 async def test_a_wait_beyond_the_deadline_is_not_begun(text: str) -> None:
     async with api_with(always(Reply(503, headers={"Retry-After": text})), call_timeout_seconds=20) as (api, server):
         start = time.monotonic()
-        with pytest.raises(ComeBackLaterError) as refused:
+        with pytest.raises(ServiceUnavailableError) as refused:
             await api.fetch_data("x")
 
         assert time.monotonic() - start < 10
-        assert refused.value.retry_after >= 60
+        assert (refused.value.retry_after or 0) >= 60
         assert len(server.asked) == 1
 
 

@@ -71,6 +71,10 @@ def test_the_providers_wait_is_passed_on() -> None:
     assert failure_of(ModelRateLimitError("m", "secret", retry_after=3.5)).retry_after == 3.5
 
 
+def test_a_services_wait_is_passed_on() -> None:
+    assert failure_of(ServiceUnavailableError("away", retry_after=7)).retry_after == 7
+
+
 def test_a_chain_that_failed_is_worth_another_try_when_one_of_its_models_is() -> None:
     group = FallbackExceptionGroup(
         "secret",
