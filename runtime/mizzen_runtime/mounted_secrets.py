@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from mizzen_api.contract import ConfigMapSource, RuntimeConfig, SecretSource
 from mizzen_api.problems import Problem
+from mizzen_runtime.missing_objects import Kind, how_to_create, object_or_key_is_missing
 
 KnownAs = TypeVar("KnownAs")
 
@@ -64,7 +65,7 @@ def _read_all(
         try:
             values[known_as] = _read(source, value_in)
         except _UnusableError as fault:
-            problems.append(Problem(field=place, message=str(fault), remedy=_create(source, namespace)))
+            problems.append(Problem(field=place, message=str(fault), remedy=_how_to_create(source, namespace)))
     return values, problems
 
 
@@ -73,12 +74,12 @@ class _UnusableError(Exception):
 
 
 def _read(source: SecretSource | ConfigMapSource, value_in: Callable[[bytes], str]) -> str:
-    kind = "Secret" if isinstance(source, SecretSource) else "ConfigMap"
+    kind = _kind_of(source)
     named = f"key {source.key!r} of {kind} {source.name!r}"
     try:
         content = Path(source.path).read_bytes()
     except FileNotFoundError:
-        raise _UnusableError(f"{kind} {source.name!r} or its key {source.key!r} is missing") from None
+        raise _UnusableError(object_or_key_is_missing(kind, source.name, source.key)) from None
     except OSError as error:
         raise _UnusableError(f"{named} cannot be read: {error.strerror}") from error
     try:
@@ -109,13 +110,10 @@ def _certificates_in(content: bytes) -> str:
     return text
 
 
-def _create(source: SecretSource | ConfigMapSource, namespace: str) -> str:
-    if isinstance(source, SecretSource):
-        kind, value = "secret generic", f"--from-literal={source.key}=<the key>"
-    else:
-        kind, value = "configmap", f"--from-file={source.key}=<a file with certificates>"
-    there = "Secret" if isinstance(source, SecretSource) else "ConfigMap"
-    return (
-        f"kubectl create {kind} {source.name} --namespace {namespace} {value}, "
-        f"or add the key to it if the {there} is there"
-    )
+def _kind_of(source: SecretSource | ConfigMapSource) -> Kind:
+    return "Secret" if isinstance(source, SecretSource) else "ConfigMap"
+
+
+def _how_to_create(source: SecretSource | ConfigMapSource, namespace: str) -> str:
+    value = "<the key>" if isinstance(source, SecretSource) else "@<a file with certificates>"
+    return how_to_create(_kind_of(source), source.name, source.key, namespace, value)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mizzen_api.contract import RuntimeService, SettingsSource
 from mizzen_api.problems import Problem, message_of, shown
+from mizzen_runtime.missing_objects import KEY_IS_MISSING, OBJECT_IS_MISSING, how_to_create
 from mizzen_runtime.settings_fields import AgentName, FieldPath, decoded, defaults_of_agent, is_secret, unknown_at
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -95,7 +96,7 @@ class _Reading(Generic[Settings]):
         wanted = list(source.keys or files)
         if not files and source.keys is None:
             self._lacks_source = True
-            self._say(f"{source.kind} {source.name!r}", "is missing, or holds no keys", self._create(source, "<field>"))
+            self._say(f"{source.kind} {source.name!r}", OBJECT_IS_MISSING, self._create(source, "<field>"))
         for file in wanted:
             key = source.key_of(file)
             place = f"{source.kind} {source.name!r}, key {key!r}"
@@ -108,7 +109,7 @@ class _Reading(Generic[Settings]):
     def _text_of(self, file: Path | None, place: str, remedy: str) -> str | None:
         """Give what a file holds; None if it is missing or cannot be read, which is noted."""
         if file is None:
-            self._say(place, "the key or the whole object is missing", remedy)
+            self._say(place, KEY_IS_MISSING, remedy)
             return None
         try:
             return file.read_bytes().removesuffix(b"\n").removesuffix(b"\r").decode()
@@ -190,9 +191,7 @@ class _Reading(Generic[Settings]):
         return f"add the key {key!r} to {kind} {source.name!r}{listed}"
 
     def _create(self, source: SettingsSource, key: str) -> str:
-        kind = "secret generic" if source.kind == "Secret" else "configmap"
-        command = f"kubectl create {kind} {source.name} --namespace {self._agent.namespace}"
-        return f"{command} --from-literal={key}=<value>, or add the key to it if the {source.kind} is there"
+        return how_to_create(source.kind, source.name, key, self._agent.namespace)
 
     def _named(self, path: FieldPath) -> str:
         return f"the setting {_SEPARATOR.join(path)!r} of service {self._service.name!r}"

@@ -16,7 +16,7 @@ from mizzen_runtime.agent_renewal import AgentRenewal
 from mizzen_runtime.agent_service import AgentService, InFlight
 from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
 from mizzen_runtime.dependencies import Dependencies
-from mizzen_runtime.health import health_report
+from mizzen_runtime.health_report import health_report
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
@@ -91,7 +91,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
             revision=config.revision,
             output_schema=built.output_schema,
         ),
-        health=lambda: health_report(services.states.values()),
+        health=lambda: health_report(services.states.values(), ready=services.ready),
     )
     lasting = _lasting_state(config, options, built)
     reports = Reports(

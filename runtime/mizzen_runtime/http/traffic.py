@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, StreamEvent, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
-from mizzen_runtime.health import HealthReport
+from mizzen_runtime.health_report import HealthReport
 from mizzen_runtime.http.asgi import CLOSE, App, Receive, Scope, Send, respond
 from mizzen_runtime.http.body import BodyRefused, ClientGone, RunBody, read_run_body, too_slow
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves

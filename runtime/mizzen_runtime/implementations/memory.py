@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mizzen_runtime.implementations.entries import (
+from mizzen_runtime.implementations.cache_entries import (
     MAX_VALUE_BYTES,
     ValueTooLargeError,
     check_ttl,

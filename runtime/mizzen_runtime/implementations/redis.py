@@ -16,8 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from mizzen_runtime.implementations.connecting import trusting
-from mizzen_runtime.implementations.entries import (
+from mizzen_runtime.implementations.cache_entries import (
     MAX_VALUE_BYTES,
     ForeignValueError,
     check_ttl,
@@ -25,6 +24,7 @@ from mizzen_runtime.implementations.entries import (
     encode_key,
     encode_value,
 )
+from mizzen_runtime.implementations.connecting import trusting
 from mizzen_runtime.implementations.glob import parse_glob
 from mizzen_runtime.implementations.redis_faults import service_error_of
 from mizzen_runtime.implementations.redis_settings import RedisSettings

@@ -18,8 +18,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from mizzen_runtime.implementations.cache_entries import ForeignValueError
 from mizzen_runtime.implementations.connecting import fault_of
-from mizzen_runtime.implementations.entries import ForeignValueError
 from mizzen_runtime.services import ServiceError, ServiceUnavailableError
 
 

@@ -6,8 +6,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from mizzen_runtime.implementations.cache_entries import MAX_VALUE_BYTES
 from mizzen_runtime.implementations.connecting import check_ca_bundle
-from mizzen_runtime.implementations.entries import MAX_VALUE_BYTES
 from mizzen_runtime.settings_fields import DefaultOfAgent
 
 

@@ -25,7 +25,7 @@ from mizzen_api.names import API_VERSION, KIND
 from mizzen_api.problems import Problem
 from mizzen_api.rendering import runtime_config
 from mizzen_runtime.container import AgentServices
-from mizzen_runtime.health import HealthStatus
+from mizzen_runtime.health_report import HealthStatus
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.mounted_files import AGAIN_SECONDS, CHECK_SECONDS
 from mizzen_runtime.own_code.imports import OwnCodeLoader

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mizzen_runtime.implementations.entries import ForeignValueError, ValueTooLargeError
+from mizzen_runtime.implementations.cache_entries import ForeignValueError, ValueTooLargeError
 from mizzen_runtime.implementations.glob import InvalidPatternError
 from mizzen_runtime.implementations.memory import MemoryCacheService
 from mizzen_runtime.implementations.redis import RedisCacheService

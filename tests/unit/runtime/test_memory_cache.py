@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from mizzen_runtime.implementations.entries import ValueTooLargeError
+from mizzen_runtime.implementations.cache_entries import ValueTooLargeError
 from mizzen_runtime.implementations.memory import MemoryCacheService, MemoryCacheSettings
 from mizzen_runtime.testing.cache_double import TestCacheService
 

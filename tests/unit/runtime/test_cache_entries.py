@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen_runtime.implementations.entries import (
+from mizzen_runtime.implementations.cache_entries import (
     ForeignValueError,
     UnstorableValueError,
     ValueTooLargeError,

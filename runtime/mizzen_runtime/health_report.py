@@ -31,23 +31,21 @@ class HealthReport:
     services: tuple[ServiceStatus, ...]
 
 
-def health_report(services: Iterable[ServiceState]) -> HealthReport:
-    """Judge from the services' last pings."""
+def health_report(services: Iterable[ServiceState], *, ready: bool) -> HealthReport:
+    """Tell what is known from the last pings.
+
+    Args:
+        services: The agent's services.
+        ready: Whether the pod may get requests as far as they go; `/readyz` asks the same.
+    """
     known = tuple(services)
     return HealthReport(
-        status=_judge(known),
+        status=("healthy" if all(each.healthy for each in known) else "degraded") if ready else "unhealthy",
         services=tuple(
             ServiceStatus(name=each.name, status=_status(each), required=each.required, reason=each.reason)
             for each in known
         ),
     )
-
-
-def _judge(services: Iterable[ServiceState]) -> HealthStatus:
-    known = tuple(services)
-    if not all(each.lets_requests_come for each in known):
-        return "unhealthy"
-    return "healthy" if all(each.healthy for each in known) else "degraded"
 
 
 def _status(service: ServiceState) -> Literal["healthy", "unhealthy", "unknown"]:
