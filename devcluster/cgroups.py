@@ -1,5 +1,6 @@
 """The control group below which kubelet puts the pods, in every hierarchy of the machine."""
 
+import os
 from pathlib import Path
 
 from devcluster.components import cgroup_name
@@ -7,6 +8,8 @@ from devcluster.errors import DevClusterError
 from devcluster.shell import wait_until
 
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
+_WEIGHT_FILES = {"cpu.shares": 1024, "cpu.weight": 100}
+"""What one process of the machine weighs, by the file of version 1 and of version 2."""
 
 
 def hierarchies() -> list[Path]:
@@ -26,6 +29,10 @@ def create(cluster: str) -> None:
             # In version 1 a new group's set is empty, and no process can join it.
             if (group / name).exists() and not (group / name).read_text().strip():
                 (group / name).write_text((root / name).read_text())
+        # All pods together would else have what a single process of the machine has.
+        for name, weight in _WEIGHT_FILES.items():
+            if (group / name).exists():
+                (group / name).write_text(str(weight * (os.cpu_count() or 1)))
         if (group / "cgroup.subtree_control").exists():
             _hand_down(group)
 
