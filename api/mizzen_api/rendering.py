@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment, ModelEndpoint, NamedSecret
+from mizzen_api.capabilities import PYTHON_TOOLS, argument_of
 from mizzen_api.contract import (
     MOUNT_ROOT,
     ConfigMapSource,
@@ -43,12 +44,21 @@ def runtime_config(agent: AgentDeployment, revision: str, root: str = MOUNT_ROOT
         secrets=tuple(_secret(secret, root) for secret in agent.spec.secrets or ()) or None,
         services=tuple(_service(service, root) for service in agent.spec.services or ()) or None,
         models=tuple(_model(index, model, root) for index, model in enumerate(agent.spec.models or ())),
-        secret_variables=_secret_variables(agent) if agent.spec.entrypoint else None,
+        secret_variables=_secret_variables(agent) if _has_own_code(agent) else None,
     )
 
 
 def _agent(agent: AgentDeployment) -> dict[str, Any] | None:
     return agent.spec.agent.model_dump(mode="json", exclude_defaults=True) if agent.spec.agent else None
+
+
+def _has_own_code(agent: AgentDeployment) -> bool:
+    """Tell whether code of the user's own runs in the pods: as the agent, as tools, or as services."""
+    spec = agent.spec
+    named = [path for service in spec.services or () for path in (service.interface, service.implementation)]
+    capabilities = spec.agent.capabilities if spec.agent is not None else ()
+    tools = [tool for each in capabilities for tool in argument_of(each, PYTHON_TOOLS, "tools") or ()]
+    return spec.entrypoint is not None or bool(tools) or any(":" in path for path in named)
 
 
 def _secret_variables(agent: AgentDeployment) -> tuple[str, ...] | None:

@@ -8,7 +8,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -118,7 +119,7 @@ class AgentService:
             asyncio.CancelledError: The caller gave up.
         """
         with _Observed(self, request) as observed, self._agent.current as built:
-            async with self._dependencies.for_run() as deps:
+            async with self._opened(observed) as deps:
                 result = await built.agent.run(_prompt(request), **_run_arguments(built, observed, deps))
             return observed.result(result.output)
 
@@ -134,7 +135,7 @@ class AgentService:
         """
         with _Observed(self, request) as observed, self._agent.current as built:
             async with (
-                self._dependencies.for_run() as deps,
+                self._opened(observed) as deps,
                 built.agent.run_stream_events(_prompt(request), **_run_arguments(built, observed, deps)) as events,
             ):
                 async for event in events:
@@ -142,6 +143,26 @@ class AgentService:
                         yield observed.result(event.result.output)
                     elif built.streams_text and (text := _text_of(event)):
                         yield TextDelta(text.encode(errors="replace").decode())
+
+    @asynccontextmanager
+    async def _opened(self, observed: "_Observed") -> AsyncIterator[object]:
+        """Open what the run is given, within the request's time.
+
+        Raises:
+            RunError: That was not enough.
+        """
+        async with AsyncExitStack() as opened:
+            bound = asyncio.timeout(observed.time_left)
+            try:
+                async with bound:
+                    deps = await opened.enter_async_context(self._dependencies.for_run())
+            except TimeoutError as error:
+                if not bound.expired():
+                    raise
+                raise RunError(
+                    Outcome.DEADLINE_EXCEEDED, "the agent's services were not ready within the request's time"
+                ) from error
+            yield deps
 
     def receiving(self, arrived: float) -> "Reception":
         """Count a request while the transport reads it, and for good if it does not become a `RunRequest`.

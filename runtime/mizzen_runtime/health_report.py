@@ -27,7 +27,8 @@ class HealthReport:
     """How the agent is."""
 
     status: HealthStatus
-    """healthy; degraded: it answers, with something missing; unhealthy: the pod is to get no requests."""
+    """healthy; degraded: something is missing, without which some requests or all of them fail; unhealthy: the pod is
+    to get no requests."""
     services: tuple[ServiceStatus, ...]
 
 

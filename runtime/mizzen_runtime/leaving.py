@@ -61,12 +61,13 @@ def in_abandonable_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
     outcome: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
     def run() -> None:
-        try:
-            outcome.set_result(work())
-        except concurrent.futures.CancelledError:
-            outcome.cancel()
-        except BaseException as error:  # noqa: BLE001 - it goes to who waits for the outcome
-            outcome.set_exception(error)
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # nobody waits for it any more
+            try:
+                outcome.set_result(work())
+            except concurrent.futures.CancelledError:
+                outcome.cancel()
+            except BaseException as error:  # noqa: BLE001 - it goes to who waits for the outcome
+                outcome.set_exception(error)
 
     threading.Thread(target=run, name="build", daemon=True).start()
     return asyncio.wrap_future(outcome)

@@ -1,5 +1,6 @@
 """Reads what is mounted of Secrets and ConfigMaps for models and capabilities, and says what is missing."""
 
+import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,15 @@ class MountedSecrets:
     """What is wrong with the others."""
     authorities: Mapping[int, str] = field(default_factory=dict)
     """Certificates of authorities in PEM, for models that have a bundle of their own, by place in the chain."""
+
+    def over(self, before: "MountedSecrets") -> "MountedSecrets":
+        """Give these values, and for what is wrong or missing now those from before; without problems."""
+        return MountedSecrets(
+            model_keys={**before.model_keys, **self.model_keys},
+            by_name={**before.by_name, **self.by_name},
+            problems=(),
+            authorities={**before.authorities, **self.authorities},
+        )
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -101,12 +111,18 @@ def _key_in(content: bytes) -> str:
     return value
 
 
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[\s!-~]*?-----END CERTIFICATE-----")
+
+
 def _certificates_in(content: bytes) -> str:
+    """Give the certificates, without the names and remarks that stand between them in many a bundle."""
+    text = "\n".join(found.decode("ascii") for found in _CERTIFICATE.findall(content))
+    if not text:
+        raise _UnusableError("holds no certificates in PEM")
     try:
-        text = content.decode("ascii")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except (UnicodeDecodeError, ssl.SSLError, ValueError):
-        raise _UnusableError("holds no certificates in PEM") from None
+    except (ssl.SSLError, ValueError):
+        raise _UnusableError("holds a certificate that cannot be read") from None
     return text
 
 

@@ -1,6 +1,7 @@
 """Builds everything behind the ports from the configuration. Importing it is what takes a runtime's start its time."""
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -23,14 +24,14 @@ from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.metrics import CONTENT_TYPE, AgentMetrics, ServiceMetrics
 from mizzen_runtime.mounted_files import MountedFiles, folders_of, state_of
-from mizzen_runtime.mounted_secrets import read_secrets
+from mizzen_runtime.mounted_secrets import MountedSecrets, read_secrets
 from mizzen_runtime.options import Options
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
 from mizzen_runtime.redaction import Redactor
 from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.running_services import RunningServices
-from mizzen_runtime.service_wiring import define_services
+from mizzen_runtime.service_wiring import ServiceDefinition, define_services
 from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.settings_files import values_of
 
@@ -69,7 +70,12 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     registry = CollectorRegistry()
     service_metrics = ServiceMetrics(registry)
     reloads = Reloads(service_metrics.count_reload)
-    built, services = _build(config, options, host, service_metrics, reloads)
+    secrets = read_secrets(config)
+
+    def run(definitions: Sequence[ServiceDefinition]) -> RunningServices:
+        return RunningServices(definitions, AgentName(config.namespace, config.name), service_metrics, reloads)
+
+    built, services = _build(config, secrets, options, host, run)
     in_flight = InFlight()
     metrics = AgentMetrics(
         registry,
@@ -100,25 +106,36 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         metrics_content_type=CONTENT_TYPE,
         state=lambda: _state(lasting, services, reloads, lifecycle, in_flight),
     )
-    files = MountedFiles([*services.watched(), *AgentRenewal(config, agent, reloads).watched()], seen)
+    renewal = AgentRenewal(config, secrets, agent, reloads)
+    files = MountedFiles([*services.watched(), *renewal.watched()], seen)
     return Runtime(agent, services, files, traffic_app(service, lifecycle, settings), reports)
 
 
 def _build(
-    config: RuntimeConfig, options: Options, host: Host, metrics: ServiceMetrics, reloads: Reloads
+    config: RuntimeConfig,
+    secrets: MountedSecrets,
+    options: Options,
+    host: Host,
+    run: Callable[[Sequence[ServiceDefinition]], RunningServices],
 ) -> tuple[BuiltAgent, RunningServices]:
     """Build the agent and find its services.
+
+    Args:
+        config: The configuration.
+        secrets: What could be read of its Secrets.
+        options: What the command line said.
+        host: Where own code runs at its start.
+        run: Makes what runs the services, once it is known what they are.
 
     Raises:
         ConfigRefused: With the problems of both.
     """
-    secrets = read_secrets(config)
     problems: list[Problem] = []
     built: BuiltAgent | None = None
     with StartWatch(host.seconds, host.give_up) as watch:
         loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_other_secrets(config)]))
         definitions, unknown = define_services(config, loader, doubles=options.test_services)
-        services = RunningServices(definitions, AgentName(config.namespace, config.name), metrics, reloads)
+        services = run(definitions)
         try:
             built = build_agent(config, secrets, host, loader, [definition.key for definition in definitions])
         except ConfigRefused as refused:

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 
-from mizzen_api.problems import Problem
 from mizzen_runtime.agent.build import BuiltAgent
 
 MODEL_CLOSE_SECONDS = 1.0
@@ -14,8 +13,8 @@ MODEL_CLOSE_SECONDS = 1.0
 
 log = logging.getLogger("mizzen.server")
 
-Check = Callable[[BuiltAgent], Awaitable[Sequence[Problem]]]
-"""Tells what is wrong with an agent whose connections may be used."""
+Accepts = Callable[[BuiltAgent], Awaitable[bool]]
+"""Tells whether an agent, whose connections may be used by now, is to be put in force."""
 
 
 class AgentGeneration:
@@ -91,25 +90,24 @@ class AgentInForce:
         """Open the connections to the models."""
         await self._open(self.current)
 
-    async def replace(self, built: BuiltAgent, check: Check) -> Sequence[Problem]:
+    async def replace(self, built: BuiltAgent, accepts: Accepts) -> bool:
         """Give new requests another agent; those that run keep the one that they have.
 
         Returns:
-            What the check found to be wrong with it, so that all stays as it was.
+            Whether it was accepted. If not, all is as it was.
         """
         fresh = AgentGeneration(built)
         try:
             await self._open(fresh)
-            problems = await check(built)
+            is_accepted = await accepts(built)
         except BaseException:
             fresh.retire()
             raise
-        if problems:
-            fresh.retire()
-            return problems
-        before, self.current = self.current, fresh
+        before = fresh
+        if is_accepted:
+            before, self.current = self.current, fresh
         before.retire()
-        return ()
+        return is_accepted
 
     async def close(self) -> None:
         """Close all connections; requests must be over."""

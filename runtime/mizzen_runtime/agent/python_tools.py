@@ -18,6 +18,7 @@ from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.container.needs import Need, needs_of
 from mizzen_runtime.own_code.imports import OwnCode, OwnCodeLoader
+from mizzen_runtime.services.annotations import evaluated
 
 _EXPECTED = "name a function whose parameters and result can be written as JSON"
 ServiceKey = tuple[object, str]
@@ -88,7 +89,7 @@ def _injected(function: Callable[..., Any], needs: Sequence[Need]) -> Callable[.
     """Give the function as the model is to see it: without what is filled with services."""
     signature = inspect.signature(function)
     filled = {need.parameter for need in needs}
-    wants_context = next((each for each in signature.parameters.values() if _is_context(each)), None)
+    wants_context = next((each for each in signature.parameters.values() if _is_context(each, function)), None)
     left = [each for each in signature.parameters.values() if each.name not in filled and each is not wants_context]
 
     def arguments_of(context: RunContext[AgentServices], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +118,6 @@ def _injected(function: Callable[..., Any], needs: Sequence[Need]) -> Callable[.
     return call
 
 
-def _is_context(parameter: inspect.Parameter) -> bool:
-    annotation = parameter.annotation
-    return getattr(annotation, "__origin__", annotation) is RunContext or str(annotation).startswith("RunContext")
+def _is_context(parameter: inspect.Parameter, function: Callable[..., Any]) -> bool:
+    annotation = evaluated(parameter.annotation, function)
+    return getattr(annotation, "__origin__", annotation) is RunContext

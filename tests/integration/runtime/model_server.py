@@ -260,6 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self._outer.lists_models:
             fails(404)(Exchange(self, {}, self._outer))
+        elif not self._outer.keys_may_list:
+            fails(403)(Exchange(self, {}, self._outer))
         elif not self._is_refused():
             Exchange(self, {}, self._outer).send(200, b'{"object": "list", "data": []}')
 
@@ -290,6 +292,8 @@ class ModelServer:
         """Keys that it takes; whatever comes if it is None."""
         self.lists_models = True
         """Whether it has `GET /v1/models`."""
+        self.keys_may_list = True
+        """Whether keys that may use models may also list them."""
         self.open_connections = 0
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []

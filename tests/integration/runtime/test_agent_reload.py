@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.runtime.mcp_server import McpServer
-from tests.integration.runtime.model_server import ModelServer, after_release, calls, says
+from tests.integration.runtime.model_server import ModelServer, after_release, calls, fails, says
 from tests.integration.runtime.mounts import mount
 from tests.integration.runtime.process import Answer, Json, RuntimeProcess, Start, config_of, scripted, until
 from tests.support.authority import Authority
@@ -70,8 +70,8 @@ def test_a_key_that_the_provider_refuses_or_that_is_gone_changes_nothing(
     until(lambda: reloads(runtime, "failed") >= 1, "the wrong key is refused")
     assert failure(runtime) == {
         "field": "spec.models[0].apiKey.secretKeyRef",
-        "message": "the provider refuses the new key in Secret 'llm', key 'token': 401",
-        "remedy": "put a key into Secret 'llm' that it takes; the one before stays in use",
+        "message": "the provider refuses the new key in Secret 'llm', key 'token'",
+        "remedy": "put a key there that it takes; the one before stays in use",
     }
     assert answers()
 
@@ -95,6 +95,51 @@ def test_a_key_is_taken_up_unless_it_was_refused(start: Start, model_server: Mod
     runtime.wait_logged("serving")
     mount(keys, **{"api-key": "sk-2"})
     until(lambda: reloads(runtime, "ok") == 1, "the new key is taken up")
+
+
+def test_a_key_that_may_not_list_models_is_taken_up_where_the_one_before_may_not_either(
+    start: Start, model_server: ModelServer, tmp_path: Path
+) -> None:
+    keys = tmp_path / "key"
+    model_server.keys_may_list = False
+    mount(keys, **{"api-key": "sk-1"})
+    runtime = start(config_of(keyed(model_server, keys)))
+    runtime.wait_logged("serving")
+    mount(keys, **{"api-key": "sk-2"})
+    until(lambda: reloads(runtime, "ok") == 1, "the new key is taken up")
+
+
+def test_one_value_that_cannot_be_used_keeps_no_other_from_being_used(
+    start: Start, model_server: ModelServer, second_server: ModelServer, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        mount(folder, **{"api-key": "sk-1"})
+    first = keyed(model_server, folders[0])
+    runtime = start(config_of(first, keyed(second_server, folders[1])))
+    model_server.accepts, second_server.accepts = {"sk-1", "sk-2"}, {"sk-1"}
+    model_server.will(says("First"))
+    assert runtime.run("Hello").json["output"] == "First"
+
+    mount(folders[1], **{"api-key": "sk-wrong"})
+    until(lambda: reloads(runtime, "failed") >= 1, "the second key is refused")
+    mount(folders[0], **{"api-key": "sk-2"})
+    model_server.accepts = {"sk-1", "sk-2"}
+
+    def asked_with_new_key() -> bool:
+        model_server.will(says("First"))
+        assert runtime.run("Hello").json["output"] == "First"
+        return model_server.headers[-1]["authorization"] == "Bearer sk-2"
+
+    until(asked_with_new_key, "the first key is taken up beside a second one that is refused")
+    assert failure(runtime)["field"] == "spec.models[1].apiKey.secretKeyRef"
+    mount(folders[1])
+    until(lambda: "missing" in failure(runtime)["message"], "that the second one is gone is told")
+    model_server.will(fails(500))
+    second_server.will(says("Second"))
+    assert runtime.run("Hello").json["output"] == "Second"
+    assert second_server.headers[-1]["authorization"] == "Bearer sk-1"
+    assert runtime.errors()
 
 
 def test_authorities_are_taken_up(start: Start, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Generations of the agent: who gets which, and when each ends."""
 
 import asyncio
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +9,6 @@ from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.models.wrapper import WrapperModel
 
-from mizzen_api.problems import Problem
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.in_force import AgentInForce
 
@@ -43,12 +41,12 @@ def built(model: Connected) -> BuiltAgent:
     return BuiltAgent(Agent(), model, ("test",))
 
 
-async def accept(_: BuiltAgent) -> Sequence[Problem]:
-    return ()
+async def accept(_: BuiltAgent) -> bool:
+    return True
 
 
-async def refuse(_: BuiltAgent) -> Sequence[Problem]:
-    return (Problem(field="spec.models[0]", message="refused", remedy="mend it"),)
+async def refuse(_: BuiltAgent) -> bool:
+    return False
 
 
 async def test_a_replaced_agent_ends_with_its_last_request() -> None:
@@ -57,7 +55,7 @@ async def test_a_replaced_agent_ends_with_its_last_request() -> None:
     await agent.open()
     with agent.current as used:
         with agent.current:
-            assert await agent.replace(built(new), accept) == ()
+            assert await agent.replace(built(new), accept)
             assert agent.current.built.model is new
         await asyncio.sleep(0)
         assert (used.model, old.notes) == (old, ["opened"])
@@ -69,8 +67,7 @@ async def test_one_that_does_not_pass_its_check_is_closed_and_changes_nothing() 
     old, new = Connected(), Connected()
     agent = AgentInForce(built(old))
     await agent.open()
-    problems = await agent.replace(built(new), refuse)
-    assert [problem.message for problem in problems] == ["refused"]
+    assert not await agent.replace(built(new), refuse)
     assert agent.current.built.model is old
     await agent.close()
     assert (old.notes, new.notes) == (["opened", "closed"], ["opened", "closed"])
@@ -91,9 +88,9 @@ async def test_a_check_that_is_cancelled_leaves_nothing_open() -> None:
     agent = AgentInForce(built(old))
     await agent.open()
 
-    async def hang(_: BuiltAgent) -> Sequence[Problem]:
+    async def hang(_: BuiltAgent) -> bool:
         await asyncio.get_running_loop().create_future()
-        return ()
+        return True
 
     replacing = asyncio.create_task(agent.replace(built(new), hang))
     await new.opened.wait()
