@@ -65,7 +65,12 @@ def values_of(source: SettingsSource) -> Iterator[str]:
     """Give what the files of a mounted object hold, as far as they can be read."""
     for path in _files_of(Path(source.path)):
         with contextlib.suppress(OSError):
-            yield path.read_text(errors="replace").removesuffix("\n")
+            yield without_newline(path.read_bytes()).decode(errors="replace")
+
+
+def without_newline(content: bytes) -> bytes:
+    """Give a file's content without the newline that ends many a file, which is no part of the value."""
+    return content.removesuffix(b"\n").removesuffix(b"\r")
 
 
 class _Reading(Generic[Settings]):
@@ -96,11 +101,11 @@ class _Reading(Generic[Settings]):
         wanted = list(source.keys or files)
         if not files and source.keys is None:
             self._lacks_source = True
-            self._say(f"{source.kind} {source.name!r}", OBJECT_IS_MISSING, self._create(source, "<field>"))
+            self._say(f"{source.kind} {source.name!r}", OBJECT_IS_MISSING, self._remedy_for_absent(source, "<field>"))
         for file in wanted:
             key = source.key_of(file)
             place = f"{source.kind} {source.name!r}, key {key!r}"
-            text = self._text_of(files.get(file), place, self._create(source, key))
+            text = self._text_of(files.get(file), place, self._remedy_for_absent(source, key))
             if text is None:
                 self._lacks_source = True
             else:
@@ -112,7 +117,7 @@ class _Reading(Generic[Settings]):
             self._say(place, KEY_IS_MISSING, remedy)
             return None
         try:
-            return file.read_bytes().removesuffix(b"\n").removesuffix(b"\r").decode()
+            return without_newline(file.read_bytes()).decode()
         except OSError as error:
             self._say(place, f"cannot be read: {error.strerror}", "see the pod's events")
         except UnicodeDecodeError:
@@ -190,7 +195,7 @@ class _Reading(Generic[Settings]):
         listed = "" if source.keys is None else f", and list it in {self._field}.secretRef.keys"
         return f"add the key {key!r} to {kind} {source.name!r}{listed}"
 
-    def _create(self, source: SettingsSource, key: str) -> str:
+    def _remedy_for_absent(self, source: SettingsSource, key: str) -> str:
         return how_to_create(source.kind, source.name, key, self._agent.namespace)
 
     def _named(self, path: FieldPath) -> str:

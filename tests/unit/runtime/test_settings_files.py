@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from mizzen_api.contract import RuntimeService, SettingsSource
 from mizzen_runtime.settings_fields import AgentName, DefaultOfAgent
-from mizzen_runtime.settings_files import ReadSettings, read_settings
+from mizzen_runtime.settings_files import ReadSettings, read_settings, values_of
 
 
 class Pool(BaseModel):
@@ -245,3 +245,10 @@ def test_a_secret_that_nobody_gives_is_told_with_the_place_for_it(mount: Mount) 
 def test_a_default_of_the_agents_own_holds_its_name_unless_it_is_set() -> None:
     assert read(model=OfTheAgent).settings == OfTheAgent(prefix="support/triage")
     assert read(model=OfTheAgent, settings={"prefix": "x"}).settings == OfTheAgent(prefix="x")
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"], ids=["none", "newline", "carriage return"])
+def test_what_ends_a_file_is_no_part_of_the_value(mount: Mount, ending: str) -> None:
+    secret = mount("Secret", "db", password=f"two\r\nlines{ending}")
+    assert read(secret, settings={"url": "x"}).settings == Settings(url="x", password=SecretStr("two\r\nlines"))
+    assert list(values_of(secret)) == ["two\r\nlines"]
