@@ -107,6 +107,8 @@ class _Reading(Generic[Settings]):
         self._problems.extend(self._unknown_fields())
         self._problems.extend(self._exposed_secrets())
         settings = self._validate()
+        if settings is None and not self._problems:
+            self._say(self._field, f"{self._all} are refused, and their model does not say why", "correct them")
         return ReadSettings(None if self._problems else settings, tuple(self._problems))
 
     def _take_files(self, source: SettingsSource) -> None:

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     RootModel,
     SecretStr,
+    ValidationError,
     model_validator,
 )
 from typing_extensions import TypedDict
@@ -124,6 +125,12 @@ class ByBoth(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     size: Annotated[int, Field(alias="poolSize")] = 1
+
+
+class Silent(BaseModel):
+    @model_validator(mode="after")
+    def _check(self) -> "Silent":
+        raise ValidationError.from_exception_data("Silent", [])
 
 
 Mount = Callable[..., SettingsSource]
@@ -396,6 +403,15 @@ def test_a_field_goes_by_the_names_that_its_model_takes() -> None:
     ]
     for name in ("size", "poolSize"):
         assert read(settings={name: 2}, model=ByBoth).settings == ByBoth(size=2)
+
+
+def test_a_model_that_refuses_without_a_word_is_told() -> None:
+    assert told(model=Silent) == [
+        (
+            "spec.services[2]: the settings of service 'database' are refused, and their model does not say why; "
+            "correct them"
+        )
+    ]
 
 
 @pytest.mark.parametrize(
