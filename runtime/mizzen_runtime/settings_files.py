@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from mizzen_api.contract import RuntimeService, SettingsSource
 from mizzen_api.problems import Problem, message_of, shown
 from mizzen_runtime.missing_objects import KEY_IS_MISSING, OBJECT_IS_MISSING, how_to_create
+from mizzen_runtime.redaction import Redactor
 from mizzen_runtime.settings_fields import (
     AgentName,
     FieldPath,
@@ -205,21 +206,29 @@ class _Reading(Generic[Settings]):
         return path
 
     def _told(self, kind: str, message: str, path: FieldPath, given: object) -> Iterator[Problem]:
-        value = self._value_with(path)
         if path in self._unknown:
             return
+        value = self._value_with(path)
+        words = self._words(kind, message)
         if kind == "missing" and value is not None:
             yield _problem(value.place, f"{self._named(path)} is missing", "add it to the value")
         elif kind == "missing":
             if not self._lacks_source:  # else that is the cause, and has been told
                 yield _problem(self._field, f"{self._named(path)} is missing", self._remedy_for_missing(path))
         elif value is None:
-            yield _problem(self._field, f"{self._all}: {message_of(kind, message)}", "correct them")
+            yield _problem(self._field, f"{self._all}: {words}", "correct them")
         else:
             hidden = value.is_secret or is_secret(self._model, path) or kind in {"value_error", "extra_forbidden"}
             told = "" if hidden else shown(given)
-            text = f"{self._named(path)}: {message_of(kind, message)}{told}"
-            yield _problem(value.place, text, "correct the value")
+            yield _problem(value.place, f"{self._named(path)}: {words}{told}", "correct the value")
+
+    def _words(self, kind: str, message: str) -> str:
+        """Give what pydantic or a validator says, unless that holds a secret."""
+        kept = (value for value in self._values if value.is_secret or self._secret_in(value) is not None)
+        secrets = [str(part) for value in kept for _, part in parts_of(value.path, value.content)]
+        if Redactor(secrets).finds_any(message):
+            return f"the value is not accepted ({kind}); why is not repeated, since a secret is part of the message"
+        return message_of(kind, message)
 
     def _value_with(self, path: FieldPath) -> _Value | None:
         return next((value for value in self._values if path[: len(value.path)] == value.path), None)

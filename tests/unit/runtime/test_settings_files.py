@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import (
@@ -17,11 +18,14 @@ from pydantic import (
     RootModel,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from mizzen_api.contract import RuntimeService, SettingsSource
+from mizzen_runtime.implementations.postgres_settings import PostgresSettings
 from mizzen_runtime.settings_fields import AgentName, DefaultOfAgent
 from mizzen_runtime.settings_files import ReadSettings, read_settings, values_of
 
@@ -131,6 +135,31 @@ class Silent(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Silent":
         raise ValidationError.from_exception_data("Silent", [])
+
+
+class Talkative(BaseModel):
+    dsn: SecretStr
+    name: str = ""
+
+    @field_validator("dsn")
+    @classmethod
+    def _check_dsn(cls, dsn: SecretStr) -> SecretStr:
+        whole = dsn.get_secret_value()
+        if whole.startswith("plain "):
+            raise ValueError(f"cannot parse {whole}")
+        if whole.startswith("custom "):
+            raise PydanticCustomError("refused", "{whole} is refused", {"whole": whole})
+        if whole.startswith("asserted "):
+            raise AssertionError(whole)
+        if whole.startswith("http://"):
+            raise ValueError(f"the password {urlsplit(whole).password} is weak")
+        return dsn
+
+    @model_validator(mode="after")
+    def _check(self) -> "Talkative":
+        if self.name:
+            raise ValueError(f"{self.dsn.get_secret_value()} is not of {self.name}")
+        return self
 
 
 Mount = Callable[..., SettingsSource]
@@ -445,3 +474,38 @@ def test_a_secret_under_another_name_is_a_secret() -> None:
 def test_keys_inside_a_secrets_value_are_not_told(mount: Mount) -> None:
     problems = told(mount("Secret", "db", named='{"hunter2": {"hunter3": "x"}}'), model=Nested)
     assert problems == [unknown("Secret 'db', key 'named'", "named__…__…", "known are password, user")]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "kind"),
+    [
+        ("plain hunter2", "value_error"),
+        ("custom hunter2", "refused"),
+        ("asserted hunter2", "assertion_error"),
+        ("http://u:hunter2@db/x", "value_error"),
+    ],
+    ids=["value error", "custom error", "assertion", "password of an address"],
+)
+def test_a_validators_words_are_not_repeated_if_they_hold_a_secret(mount: Mount, dsn: str, kind: str) -> None:
+    hidden = f"the value is not accepted ({kind}); why is not repeated, since a secret is part of the message"
+    assert told(mount("Secret", "db", dsn=dsn), model=Talkative) == [
+        f"Secret 'db', key 'dsn': the setting 'dsn' of service 'database': {hidden}; correct the value"
+    ]
+    assert "hunter2" not in "".join(told(mount("ConfigMap", "db", dsn=dsn), model=Talkative))
+
+
+def test_a_models_words_about_all_its_fields_hold_no_secret_either(mount: Mount) -> None:
+    hidden = "the value is not accepted (value_error); why is not repeated, since a secret is part of the message"
+    assert told(mount("Secret", "db", dsn="hunter2"), settings={"name": "x"}, model=Talkative) == [
+        f"spec.services[2]: the settings of service 'database': {hidden}; correct them"
+    ]
+
+
+def test_a_validators_words_about_a_secret_are_told_if_they_hold_none(mount: Mount) -> None:
+    secret = mount("Secret", "db", connection_string="postgresql://agent:correct-horse-battery@db")
+    assert told(secret, model=PostgresSettings) == [
+        (
+            "spec.services[2]: the settings of service 'database': connection_string names no database; write "
+            "postgresql://user:password@host:5432/database; correct them"
+        )
+    ]
