@@ -61,3 +61,17 @@ def test_a_secret_is_taken_out_whatever_surrounds_it(secret: str, before: str, a
     told = Redactor([secret])(f"{before}<{secret}>{after}")
 
     assert told == f"{before}<{REDACTED}>{after}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["s%40fe and sound", "the password s@fe", "agent:s%40fe@db.example", "postgresql://agent:s%4…"],
+)
+def test_a_piece_of_an_address_is_found_and_its_scheme_is_none(text: str) -> None:
+    redact = Redactor(["postgresql://agent:s%40fe@db.example:5432/results"])
+    assert redact.finds_any(text)
+    assert not redact.finds_any("write postgresql://user:password@host:5432/database")
+
+
+def test_a_password_in_a_list_of_settings_is_found() -> None:
+    assert Redactor(["host=db password=hunter2 user=agent"]).finds_any("hunter2 is weak")

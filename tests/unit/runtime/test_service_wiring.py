@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from mizzen_api.contract import RuntimeConfig
 from mizzen_api.problems import Problem
@@ -33,6 +34,22 @@ class Own:
     """A service of one's own that takes no settings."""
 
 
+class Pool(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    size: int = 1
+
+
+class WithPool(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    pool: Pool = Pool()
+
+
+class Pooled:
+    def __init__(self, settings: WithPool) -> None: ...
+
+
 class Torn:
     def __init__(self, first: One, second: Two) -> None: ...
 
@@ -45,7 +62,7 @@ def never(problem: Problem) -> NoReturn:
 def own_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module of own code."""
     module = ModuleType("own_services")
-    module.__dict__.update({"Own": Own, "Torn": Torn, "number": 1})
+    module.__dict__.update({"Own": Own, "Pooled": Pooled, "Torn": Torn, "number": 1})
     monkeypatch.setitem(sys.modules, "own_services", module)
 
 
@@ -141,3 +158,14 @@ def test_the_keys_of_a_cache_begin_with_the_name_of_the_agent(
     made = registration.implementation(**registration.kwargs)
     assert isinstance(made, RedisCacheService)
     assert registration.kwargs["settings"].prefix == prefix
+
+
+@pytest.mark.parametrize("pool", ["{}", '{"sise": 1}', '{"size": "x"}', "[", "[1]", '[{"sise": 1}]'])
+def test_what_is_not_registered_is_told(loader: OwnCodeLoader, tmp_path: Path, pool: str) -> None:
+    (tmp_path / "pool").write_text(pool)
+    source = {"kind": "ConfigMap", "name": "own", "path": str(tmp_path)}
+    definitions, _ = define_services(config_of(service(implementation="own_services:Pooled", sources=[source])), loader)
+    container = DependencyContainer()
+    problems = register(definitions[0], container, AGENT)
+    assert bool(problems) != bool(list(container))
+    assert bool(problems) == (pool != "{}")

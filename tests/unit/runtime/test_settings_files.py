@@ -1,16 +1,33 @@
 """Every way in which settings can be wrong, with the words that tell it."""
 
 import errno
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from mizzen_api.contract import RuntimeService, SettingsSource
+from mizzen_runtime.implementations.postgres_settings import PostgresSettings
 from mizzen_runtime.settings_fields import AgentName, DefaultOfAgent
-from mizzen_runtime.settings_files import ReadSettings, read_settings
+from mizzen_runtime.settings_files import ReadSettings, read_settings, values_of
 
 
 class Pool(BaseModel):
@@ -48,6 +65,101 @@ class WithToken(BaseModel):
 
 class OfTheAgent(BaseModel):
     prefix: Annotated[str, DefaultOfAgent("{namespace}/{name}")] = "shared"
+
+
+class Account(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    user: str = ""
+    password: SecretStr | None = None
+
+
+class Basic(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["basic"] = "basic"
+    name: str
+
+
+class Bearer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["bearer"] = "bearer"
+    token: SecretStr
+
+
+@dataclass
+class Proxy:
+    host: str
+    password: SecretStr | None = None
+
+
+class Limits(TypedDict):
+    rate: int
+
+
+class Accounts(RootModel[dict[str, Account]]):
+    """Accounts by name."""
+
+
+class Nested(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    account: Account = Account()
+    accounts: list[Account] = []
+    named: Accounts | None = None
+    pair: tuple[int, Account] | None = None
+    pools: tuple[Pool, ...] = ()
+    tokens: tuple[SecretStr, ...] = ()
+    headers: dict[str, SecretStr] = {}
+    proxy: Proxy | None = None
+    limits: Limits | None = None
+    auth: Annotated[Basic | Bearer, Field(discriminator="kind")] | None = None
+    any_auth: Basic | Bearer | None = None
+    free: dict[str, int] | Pool = {}
+
+
+class Aliased(BaseModel):
+    size: Annotated[int, Field(alias="poolSize")] = 1
+    host: Annotated[str, Field(validation_alias=AliasChoices("host", "server"))] = ""
+    password: Annotated[SecretStr | None, Field(validation_alias=AliasPath("login", "password"))] = None
+
+
+class ByBoth(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    size: Annotated[int, Field(alias="poolSize")] = 1
+
+
+class Silent(BaseModel):
+    @model_validator(mode="after")
+    def _check(self) -> "Silent":
+        raise ValidationError.from_exception_data("Silent", [])
+
+
+class Talkative(BaseModel):
+    dsn: SecretStr
+    name: str = ""
+
+    @field_validator("dsn")
+    @classmethod
+    def _check_dsn(cls, dsn: SecretStr) -> SecretStr:
+        whole = dsn.get_secret_value()
+        if whole.startswith("plain "):
+            raise ValueError(f"cannot parse {whole}")
+        if whole.startswith("custom "):
+            raise PydanticCustomError("refused", "{whole} is refused", {"whole": whole})
+        if whole.startswith("asserted "):
+            raise AssertionError(whole)
+        if whole.startswith("http://"):
+            raise ValueError(f"the password {urlsplit(whole).password} is weak")
+        return dsn
+
+    @model_validator(mode="after")
+    def _check(self) -> "Talkative":
+        if self.name:
+            raise ValueError(f"{self.dsn.get_secret_value()} is not of {self.name}")
+        return self
 
 
 Mount = Callable[..., SettingsSource]
@@ -245,3 +357,155 @@ def test_a_secret_that_nobody_gives_is_told_with_the_place_for_it(mount: Mount) 
 def test_a_default_of_the_agents_own_holds_its_name_unless_it_is_set() -> None:
     assert read(model=OfTheAgent).settings == OfTheAgent(prefix="support/triage")
     assert read(model=OfTheAgent, settings={"prefix": "x"}).settings == OfTheAgent(prefix="x")
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"], ids=["none", "newline", "carriage return"])
+def test_what_ends_a_file_is_no_part_of_the_value(mount: Mount, ending: str) -> None:
+    secret = mount("Secret", "db", password=f"two\r\nlines{ending}")
+    assert read(secret, settings={"url": "x"}).settings == Settings(url="x", password=SecretStr("two\r\nlines"))
+    assert list(values_of(secret)) == ["two\r\nlines"]
+
+
+def unknown(place: str, field: str, remedy: str) -> str:
+    return f"{place}: the setting {field!r} of service 'database' does not exist; {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named", "remedy"),
+    [
+        ("account", '{"usr": "x"}', "account__usr", "did you mean 'user'?"),
+        ("accounts", '[{}, {"usr": "x"}]', "accounts[1]__usr", "did you mean 'user'?"),
+        ("named", '{"a": {"usr": "x"}}', "named__a__usr", "did you mean 'user'?"),
+        ("pair", '[1, {"usr": "x"}]', "pair[1]__usr", "did you mean 'user'?"),
+        ("pools", '[{"sise": 5}]', "pools[0]__sise", "did you mean 'size'?"),
+        ("proxy", '{"host": "x", "port": 1}', "proxy__port", "known are host, password"),
+        ("limits", '{"rate": 1, "rates": 1}', "limits__rates", "did you mean 'rate'?"),
+        ("auth", '{"kind": "basic", "name": "x", "nme": "y"}', "auth__nme", "did you mean 'name'?"),
+    ],
+    ids=["model", "list", "root model", "tuple", "tuple of any length", "dataclass", "typed dict", "union"],
+)
+def test_a_field_that_there_is_not_is_refused_inside_a_value_too(
+    mount: Mount, field: str, value: str, named: str, remedy: str
+) -> None:
+    assert told(mount("ConfigMap", "db", **{field: value}), model=Nested) == [
+        unknown(f"ConfigMap 'db', key {field!r}", named, remedy)
+    ]
+    inline = told(settings={field: json.loads(value)}, model=Nested)
+    assert [line.partition(": ")[2] for line in inline] == [unknown("", named, remedy).removeprefix(": ")]
+
+
+def test_a_field_of_another_member_of_a_union_is_refused() -> None:
+    assert told(settings={"auth": {"kind": "basic", "name": "x", "token": None}}, model=Nested) == [
+        (
+            "spec.services[2].settings.auth.token: the setting 'auth__token' of service 'database': unknown field; "
+            "correct the value"
+        )
+    ]
+
+
+def test_the_members_of_a_union_are_not_told(mount: Mount) -> None:
+    place = "ConfigMap 'db', key 'any_auth'"
+    assert told(mount("ConfigMap", "db", any_auth='{"nme": "x"}'), model=Nested) == [
+        unknown(place, "any_auth__nme", "did you mean 'name'?"),
+        f"{place}: the setting 'any_auth__name' of service 'database' is missing; add it to the value",
+        f"{place}: the setting 'any_auth__token' of service 'database' is missing; add it to the value",
+    ]
+
+
+def test_a_mapping_may_have_any_key_also_where_a_model_may_stand(mount: Mount) -> None:
+    assert read(mount("ConfigMap", "db", free='{"sise": 1}'), model=Nested).settings == Nested(free={"sise": 1})
+
+
+def test_what_a_value_lacks_is_told_where_the_value_stands(mount: Mount) -> None:
+    named = "ConfigMap 'db', key 'proxy': the setting 'proxy__host' of service 'database'"
+    assert told(mount("ConfigMap", "db", proxy="{}"), model=Nested) == [f"{named} is missing; add it to the value"]
+    named = "ConfigMap 'pair', key 'pair': the setting 'pair[1]' of service 'database'"
+    assert told(mount("ConfigMap", "pair", pair="[1]"), model=Nested) == [f"{named} is missing; add it to the value"]
+
+
+def test_a_field_goes_by_the_names_that_its_model_takes() -> None:
+    settings = read(settings={"poolSize": 2, "server": "a", "login": {"password": None}}, model=Aliased).settings
+    assert settings == Aliased.model_validate({"poolSize": 2, "host": "a"})
+    place = "spec.services[2].settings.size"
+    assert told(settings={"size": 2}, model=Aliased) == [
+        unknown(place, "size", "known are host, login, poolSize, server")
+    ]
+    for name in ("size", "poolSize"):
+        assert read(settings={name: 2}, model=ByBoth).settings == ByBoth(size=2)
+
+
+def test_a_model_that_refuses_without_a_word_is_told() -> None:
+    assert told(model=Silent) == [
+        (
+            "spec.services[2]: the settings of service 'database' are refused, and their model does not say why; "
+            "correct them"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("account", '{"password": "hunter2"}', "account__password"),
+        ("accounts", '[{}, {"password": "hunter2"}]', "accounts[1]__password"),
+        ("named", '{"a": {"password": "hunter2"}}', "named__a__password"),
+        ("pair", '[1, {"password": "hunter2"}]', "pair[1]__password"),
+        ("tokens", '["hunter2"]', "tokens"),
+        ("headers", '{"Authorization": "hunter2"}', "headers"),
+        ("proxy", '{"host": "x", "password": "hunter2"}', "proxy__password"),
+        ("auth", '{"kind": "bearer", "token": "hunter2"}', "auth__token"),
+    ],
+    ids=["model", "list", "root model", "tuple", "list of secrets", "mapping of secrets", "dataclass", "union"],
+)
+def test_a_secret_anywhere_else_is_refused_inside_a_value_too(mount: Mount, field: str, value: str, named: str) -> None:
+    (problem,) = told(mount("ConfigMap", "db", **{field: value}), model=Nested)
+    assert problem == (
+        f"ConfigMap 'db', key {field!r}: the setting {named!r} of service 'database' is a secret, and everybody who "
+        f"may read this place can read it; put it into a Secret under the key {field!r} and name that in secretRef"
+    )
+    assert any("is a secret" in line for line in told(settings={field: json.loads(value)}, model=Nested))
+    assert read(mount("Secret", "db", **{field: value}), model=Nested).problems == ()
+
+
+def test_a_secret_under_another_name_is_a_secret() -> None:
+    assert any("is a secret" in line for line in told(settings={"login": {"password": "hunter2"}}, model=Aliased))
+
+
+def test_keys_inside_a_secrets_value_are_not_told(mount: Mount) -> None:
+    problems = told(mount("Secret", "db", named='{"hunter2": {"hunter3": "x"}}'), model=Nested)
+    assert problems == [unknown("Secret 'db', key 'named'", "named__…__…", "known are password, user")]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "kind"),
+    [
+        ("plain hunter2", "value_error"),
+        ("custom hunter2", "refused"),
+        ("asserted hunter2", "assertion_error"),
+        ("http://u:hunter2@db/x", "value_error"),
+    ],
+    ids=["value error", "custom error", "assertion", "password of an address"],
+)
+def test_a_validators_words_are_not_repeated_if_they_hold_a_secret(mount: Mount, dsn: str, kind: str) -> None:
+    hidden = f"the value is not accepted ({kind}); why is not repeated, since a secret is part of the message"
+    assert told(mount("Secret", "db", dsn=dsn), model=Talkative) == [
+        f"Secret 'db', key 'dsn': the setting 'dsn' of service 'database': {hidden}; correct the value"
+    ]
+    assert "hunter2" not in "".join(told(mount("ConfigMap", "db", dsn=dsn), model=Talkative))
+
+
+def test_a_models_words_about_all_its_fields_hold_no_secret_either(mount: Mount) -> None:
+    hidden = "the value is not accepted (value_error); why is not repeated, since a secret is part of the message"
+    assert told(mount("Secret", "db", dsn="hunter2"), settings={"name": "x"}, model=Talkative) == [
+        f"spec.services[2]: the settings of service 'database': {hidden}; correct them"
+    ]
+
+
+def test_a_validators_words_about_a_secret_are_told_if_they_hold_none(mount: Mount) -> None:
+    secret = mount("Secret", "db", connection_string="postgresql://agent:correct-horse-battery@db")
+    assert told(secret, model=PostgresSettings) == [
+        (
+            "spec.services[2]: the settings of service 'database': connection_string names no database; write "
+            "postgresql://user:password@host:5432/database; correct them"
+        )
+    ]
