@@ -77,7 +77,11 @@ class MountedFiles:
     def _changed(self) -> list[TakeUp]:
         changed = []
         for folder, take_up in self._folders.items():
-            state = state_of(folder)
+            try:
+                state = state_of(folder)
+            except OSError:  # too many open files, say: it is looked at again
+                log.exception("a mounted folder could not be read", extra={"folder": str(folder)})
+                continue
             if state != self._seen[folder]:
                 self._seen[folder] = state
                 changed.append(take_up)

@@ -113,6 +113,9 @@ class ServiceHealth:
             return error.reason
         except ContainerClosedError:  # while it was waited for
             return "other settings took its place"
+        except Exception as error:  # whatever it is: who no longer asks would tell for ever what was so before
+            log.exception("a service could not be asked how it is", extra={"service": name})
+            return f"it is not to be had: {type(error).__qualname__}"
         fault = await ping(service)
         self._metrics.observe_ping(name, time.perf_counter() - begun)
         return fault

@@ -1,12 +1,13 @@
 """Changes of mounted files: noticed, taken up, tried again."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
 
 from mizzen_runtime import mounted_files
-from mizzen_runtime.mounted_files import MountedFiles, state_of
+from mizzen_runtime.mounted_files import MountedFiles, State, state_of
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +51,29 @@ async def test_what_raises_is_tried_again_and_ends_nothing(tmp_path: Path, caplo
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
         "a change could not be taken up"
     ]
+
+
+async def test_a_folder_that_cannot_be_read_for_a_while_is_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {tmp_path: state_of(tmp_path)}
+    (tmp_path / "token").write_text("new")
+    taken_up = asyncio.Event()
+    faults = [OSError(errno.EMFILE, "too many open files")]
+
+    def state_or_fault(folder: Path) -> State:
+        if faults:
+            raise faults.pop()
+        return state_of(folder)
+
+    async def take_up() -> bool:
+        taken_up.set()
+        return True
+
+    monkeypatch.setattr(mounted_files, "state_of", state_or_fault)
+    watching = asyncio.create_task(MountedFiles([(tmp_path, take_up)], seen).watch())
+    await asyncio.wait_for(taken_up.wait(), 20)
+    watching.cancel()
 
 
 async def test_folders_that_belong_together_are_taken_up_once(tmp_path: Path) -> None:
