@@ -37,6 +37,10 @@ class Reloads:
             log.info("a change is in force", extra={"subject": subject})
         return not problems
 
+    def has_failed(self, subject: str) -> bool:
+        """Tell whether the last attempt for a subject failed."""
+        return subject in self._failures
+
     @property
     def failures(self) -> tuple[Problem, ...]:
         """Why changes are not in force."""
