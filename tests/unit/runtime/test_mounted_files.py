@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,33 @@ async def test_folders_that_belong_together_are_taken_up_once(tmp_path: Path) ->
     await asyncio.wait_for(done.wait(), 20)
     watching.cancel()
     assert len(attempts) == 2
+
+
+async def test_what_fails_is_tried_again_ever_more_seldom_until_a_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounted_files, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(mounted_files, "AGAIN_SECONDS", 10.0)
+    monkeypatch.setattr(mounted_files, "_JITTER", 0.0)
+    seconds = 0
+    attempts: list[int] = []
+    done = asyncio.Event()
+
+    def state_a_second_later(folder: Path) -> State:
+        nonlocal seconds
+        seconds += 1
+        return frozenset({("token", 0, 0, 2 if len(attempts) >= 8 else 1)})
+
+    async def take_up() -> bool:
+        attempts.append(seconds)
+        if len(attempts) == 10:
+            done.set()
+        return False
+
+    monkeypatch.setattr(mounted_files, "state_of", state_a_second_later)
+    monkeypatch.setattr(mounted_files, "monotonic", lambda: float(seconds))
+    watching = asyncio.create_task(MountedFiles([(tmp_path, take_up)], {tmp_path: frozenset()}).watch())
+    await asyncio.wait_for(done.wait(), 20)
+    watching.cancel()
+    waits = [later - earlier for earlier, later in pairwise(attempts)]
+    assert waits == [10, 20, 40, 80, 160, 300, 300, 1, 10]
