@@ -93,8 +93,8 @@ class RunningServices:
             log.warning("services did not close in time", extra={"seconds": SERVICES_CLOSE_SECONDS})
 
     def request_scope(self) -> RequestScope:
-        """Give the scope of one run."""
-        return self._container.request_scope()
+        """Give the scope of one run, which does not wait for a service that is away: that is done in the background."""
+        return self._container.request_scope(ready_only=True)
 
     @property
     def states(self) -> Mapping[str, ServiceState]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from mizzen_api.contract import RuntimeService
 from mizzen_runtime import running_services
+from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.running_services import RunningServices
@@ -64,6 +66,7 @@ async def running(folder: Path, required: str, **values: str) -> AsyncIterator[R
     for definition in definitions:
         name = definition.service.name
         services._health.note(name, "the server is away" if values[name] == "wrong" else None)
+    await services._container.start(may_fail=values)
     yield services
     await services.close()
 
@@ -174,6 +177,24 @@ async def test_settings_without_which_nothing_is_registered_take_no_service_away
         write(tmp_path, "base", "new")
         assert await services.reload()
         assert await value_of(services, Base) == "new"
+
+
+@dataclass
+class Deps:
+    base: Base
+    extra: Extra
+
+
+async def test_a_run_does_not_wait_for_what_it_does_without_and_is_told_when_it_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, "Never", base="old", extra="wrong") as services:
+        monkeypatch.setattr(Extra, "initialize", fail)
+        async with Dependencies(services, Deps).for_run() as deps:
+            assert deps.base.value == "old"
+            with pytest.raises(ServiceUnavailableError, match=r"^extra \(Extra\) is not ready$"):
+                _ = deps.extra.value
+            assert "NotReady" in repr(deps.extra)
 
 
 def fail(*_: object, **__: object) -> NoReturn:
