@@ -15,6 +15,8 @@ AGAIN_SECONDS = 10.0
 """Until a change that could not be taken up is tried again: what it leads to may only have been away."""
 AGAIN_AT_MOST_SECONDS = 300.0
 """The longest that this gets: it doubles with each failure, since each may be a failed login that locks an account."""
+TAKE_UP_SECONDS = 120.0
+"""What one attempt has: one that hangs is not to keep the others from theirs."""
 _JITTER = 0.2
 """How much sooner it may be: pods are not to try in step."""
 
@@ -101,7 +103,8 @@ class MountedFiles:
 
 async def _succeeds(take_up: TakeUp) -> bool:
     try:
-        return await take_up()
+        async with asyncio.timeout(TAKE_UP_SECONDS):
+            return await take_up()
     except Exception:
         # Own code may raise what it likes while it is built anew; the next change is to be noticed all the same.
         log.exception("a change could not be taken up")

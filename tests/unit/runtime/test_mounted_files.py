@@ -129,3 +129,26 @@ async def test_what_fails_is_tried_again_ever_more_seldom_until_a_file_changes(
     watching.cancel()
     waits = [later - earlier for earlier, later in pairwise(attempts)]
     assert waits == [10, 20, 40, 80, 160, 300, 300, 1, 10]
+
+
+async def test_one_that_hangs_keeps_no_other_from_being_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounted_files, "TAKE_UP_SECONDS", 0.05)
+    folders = [tmp_path / name for name in ("config", "secret")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "field").write_text("new")
+    done = asyncio.Event()
+
+    async def hang() -> bool:
+        return await asyncio.Future()
+
+    async def take_up() -> bool:
+        done.set()
+        return True
+
+    watched = zip(folders, (hang, take_up), strict=True)
+    watching = asyncio.create_task(MountedFiles(watched, dict.fromkeys(folders, frozenset())).watch())
+    await asyncio.wait_for(done.wait(), 20)
+    watching.cancel()
