@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from time import monotonic
 
 from mizzen_api.contract import RuntimeConfig
 
@@ -11,6 +13,12 @@ CHECK_SECONDS = 2.0
 """From one look to the next. Kubelet takes up to two minutes until a change is in the pod: this adds nothing to it."""
 AGAIN_SECONDS = 10.0
 """Until a change that could not be taken up is tried again: what it leads to may only have been away."""
+AGAIN_AT_MOST_SECONDS = 300.0
+"""The longest that this gets: it doubles with each failure, since each may be a failed login that locks an account."""
+TAKE_UP_SECONDS = 120.0
+"""What one attempt has: one that hangs is not to keep the others from theirs."""
+_JITTER = 0.2
+"""How much sooner it may be: pods are not to try in step."""
 
 log = logging.getLogger("mizzen.reloads")
 
@@ -64,20 +72,29 @@ class MountedFiles:
 
     async def watch(self) -> None:
         """Take up changes for as long as the process lives."""
-        again_at: dict[TakeUp, float] = {}
-        clock = asyncio.get_running_loop().time
+        failed: dict[
+            TakeUp, tuple[float, float]
+        ] = {}  # when it is tried again, and how long it is waited for after that
         while self._folders:
             await asyncio.sleep(CHECK_SECONDS)
-            due = {take_up for take_up, at in again_at.items() if at <= clock()}
-            for take_up in dict.fromkeys((*self._changed(), *due)):
-                again_at.pop(take_up, None)
+            changed = self._changed()
+            due = [take_up for take_up, (at, _) in failed.items() if at <= monotonic()]
+            for take_up in dict.fromkeys((*changed, *due)):
+                _, wait = failed.pop(take_up, (0.0, AGAIN_SECONDS))
+                if take_up in changed:
+                    wait = AGAIN_SECONDS
                 if not await _succeeds(take_up):
-                    again_at[take_up] = clock() + AGAIN_SECONDS
+                    sooner = random.uniform(1 - _JITTER, 1)  # noqa: S311 - no secret
+                    failed[take_up] = monotonic() + wait * sooner, min(2 * wait, AGAIN_AT_MOST_SECONDS)
 
     def _changed(self) -> list[TakeUp]:
         changed = []
         for folder, take_up in self._folders.items():
-            state = state_of(folder)
+            try:
+                state = state_of(folder)
+            except OSError:  # too many open files, say: it is looked at again
+                log.exception("a mounted folder could not be read", extra={"folder": str(folder)})
+                continue
             if state != self._seen[folder]:
                 self._seen[folder] = state
                 changed.append(take_up)
@@ -86,7 +103,8 @@ class MountedFiles:
 
 async def _succeeds(take_up: TakeUp) -> bool:
     try:
-        return await take_up()
+        async with asyncio.timeout(TAKE_UP_SECONDS):
+            return await take_up()
     except Exception:
         # Own code may raise what it likes while it is built anew; the next change is to be noticed all the same.
         log.exception("a change could not be taken up")

@@ -21,7 +21,7 @@ class Reloads:
         self._failures: dict[str, tuple[Problem, ...]] = {}
 
     def note(self, subject: str, problems: Sequence[Problem]) -> bool:
-        """Note what an attempt came to, and give whether it succeeded.
+        """Note what an attempt came to, and give whether it succeeded. The same failure again is not logged again.
 
         Args:
             subject: What the change is for, such as `service 'database'`.
@@ -29,13 +29,18 @@ class Reloads:
         """
         self._count(ok=not problems)
         if problems:
+            if tuple(problems) != self._failures.get(subject):
+                told = {"subject": subject, "reason": join_problems(problems)}
+                log.error("a change is not taken up, all stays as it was", extra=told)
             self._failures[subject] = tuple(problems)
-            told = {"subject": subject, "reason": join_problems(problems)}
-            log.error("a change is not taken up, all stays as it was", extra=told)
         else:
             self._failures.pop(subject, None)
             log.info("a change is in force", extra={"subject": subject})
         return not problems
+
+    def has_failed(self, subject: str) -> bool:
+        """Tell whether the last attempt for a subject failed."""
+        return subject in self._failures
 
     @property
     def failures(self) -> tuple[Problem, ...]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from mizzen_runtime.container import (
     AgentServices,
     ContainerError,
     DependencyContainer,
-    InvalidContainerError,
+    Registrations,
     RequestScope,
     StartFailedError,
 )
+from mizzen_runtime.container.registration import Registration
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.mounted_files import TakeUp
 from mizzen_runtime.reloads import Reloads
@@ -77,10 +79,9 @@ class RunningServices:
             self._tasks.append(asyncio.create_task(watching))
 
     def watched(self) -> Iterator[tuple[Path, TakeUp]]:
-        """Give the folders that hold settings, each with what takes up its changes."""
-        for name, definition in self._definitions.items():
-            take_up = partial(self.reload, name)
-            yield from ((Path(source.path), take_up) for source in definition.service.sources)
+        """Give the folders that hold settings, with what takes up their changes."""
+        for definition in self._definitions.values():
+            yield from ((Path(source.path), self.reload) for source in definition.service.sources)
 
     async def close(self) -> None:
         """Close all services, each within its time, and all within `SERVICES_CLOSE_SECONDS`."""
@@ -92,8 +93,8 @@ class RunningServices:
             log.warning("services did not close in time", extra={"seconds": SERVICES_CLOSE_SECONDS})
 
     def request_scope(self) -> RequestScope:
-        """Give the scope of one run."""
-        return self._container.request_scope()
+        """Give the scope of one run, which does not wait for a service that is away: that is done in the background."""
+        return self._container.request_scope(ready_only=True)
 
     @property
     def states(self) -> Mapping[str, ServiceState]:
@@ -110,30 +111,64 @@ class RunningServices:
         """Name a service without which no request can be answered now; None if there is none."""
         return self._health.missing
 
-    async def reload(self, name: str) -> bool:
-        """Take up changed settings of a service, unless what they make is not healthy.
+    async def reload(self) -> bool:
+        """Take up changed settings of services, unless what they make is not healthy.
+
+        Those of several services are put in force together, since one may be made of another; if that fails, each by
+        itself. What cannot be put in force leaves all as it was, and is noted.
 
         Returns:
-            Whether they are in force. If not, everything is as it was, and the service's state says why.
+            Whether all that the files hold is in force.
         """
-        return self._reloads.note(f"service {name!r}", await self._try_reload(name))
+        changed: dict[str, Registration] = {}
+        outcomes: dict[str, tuple[Problem, ...]] = {}
+        for name in self._definitions:
+            registration, problems = self._read(name)
+            if registration is not None:
+                changed[name] = registration
+            elif problems or self._reloads.has_failed(_subject(name)):
+                outcomes[name] = problems
+        outcomes |= await self._take_up(changed)
+        noted = [self._reloads.note(_subject(name), problems) for name, problems in outcomes.items()]
+        return all(noted)
 
-    async def _try_reload(self, name: str) -> tuple[Problem, ...]:
+    def _read(self, name: str) -> tuple[Registration | None, tuple[Problem, ...]]:
+        """Give a service as the files have it, unless it is in force like that; or what is wrong with them."""
+        read = Registrations()
+        try:
+            if problems := register(self._definitions[name], read, self._agent):
+                return None, problems
+            (registration,) = read
+            is_in_force = any(each.name == name and each.kwargs == registration.kwargs for each in self._container)
+        except Exception as error:  # own code checks settings
+            log.exception("settings could not be read", extra={"service": name})
+            return None, (self._not_taken_up(name, f"reading them raised {type(error).__qualname__}"),)
+        return None if is_in_force else registration, ()
+
+    async def _take_up(self, changed: Mapping[str, Registration]) -> dict[str, tuple[Problem, ...]]:
+        """Put services in force, and give for each why it is not."""
+        fault = await self._put_in_force(changed.values()) if changed else None
+        faults: dict[str, str | None] = dict.fromkeys(changed, fault)
+        if fault is not None and len(changed) > 1:
+            faults = {name: await self._put_in_force([each]) for name, each in changed.items()}
+        return {name: () if fault is None else (self._not_taken_up(name, fault),) for name, fault in faults.items()}
+
+    async def _put_in_force(self, changed: Iterable[Registration]) -> str | None:
+        """Put services in the place of those with their names; give why all stays as it was, or None."""
         draft = self._container.draft()
-        draft.remove(name)
-        if problems := register(self._definitions[name], draft, self._agent):
-            return problems
         dispensable = self._dispensable()
         try:
+            for each in changed:
+                _replace(each, draft)
             await self._container.reload(draft, partial(self._check, dispensable), may_fail=dispensable)
-        except InvalidContainerError as error:
-            return error.problems
         except StartFailedError as error:
-            fault = "; ".join(f"{failure.path[-1]}: {failure.reason}" for failure in error.failures)
-            return (self._not_taken_up(name, fault),)
+            return "; ".join(f"{failure.path[-1]}: {failure.reason}" for failure in error.failures)
         except (_UnhealthyError, ContainerError) as error:
-            return (self._not_taken_up(name, str(error)),)
-        return ()
+            return str(error)
+        except Exception as error:  # own code may raise what it likes, and the text may hold a secret
+            log.exception("changed settings could not be put in force")
+            return f"{type(error).__qualname__} was raised"
+        return None
 
     def _not_taken_up(self, name: str, fault: str) -> Problem:
         definition = self._definitions[name]
@@ -159,3 +194,21 @@ class RunningServices:
         told = [f"{name}: {fault}" for name, fault in zip(needed, faults, strict=True) if fault is not None]
         if told:
             raise _UnhealthyError("; ".join(told))
+
+
+def _subject(name: str) -> str:
+    return f"service {name!r}"
+
+
+def _replace(registration: Registration, draft: Registrations) -> None:
+    """Put a service in the place of the one with its name, if there is one."""
+    with suppress(KeyError):
+        draft.remove(registration.short)
+    draft.register_factory(
+        registration.interface,
+        registration.implementation,
+        *registration.args,
+        name=registration.name,
+        scope=registration.scope,
+        **registration.kwargs,
+    )

@@ -69,6 +69,8 @@ class ServiceHealth:
         """
         self.states = {name: ServiceState(name, when) for name, when in required}
         self._metrics = metrics
+        self._late: dict[str, tuple[Any, asyncio.Future[str | None]]] = {}
+        """Services that were asked and have not answered in time, with the answer that is still to come."""
         for name in self.states:
             metrics.set_up(name, up=False)
 
@@ -84,10 +86,13 @@ class ServiceHealth:
 
     async def watch(self, name: str, provide: Provide) -> None:
         """Ping a service for as long as the process lives."""
-        while True:
-            self.note(name, await self._ping(name, provide))
-            seconds = PING_SECONDS if self.states[name].failures == 0 else PING_AGAIN_SECONDS
-            await asyncio.sleep(seconds * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+        try:
+            while True:
+                self.note(name, await self._ping(name, provide))
+                seconds = PING_SECONDS if self.states[name].failures == 0 else PING_AGAIN_SECONDS
+                await asyncio.sleep(seconds * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+        finally:
+            self._forget_late(name)
 
     def note(self, name: str, fault: str | None) -> None:
         """Note what a ping came to: None if it is healthy, else why not."""
@@ -113,27 +118,51 @@ class ServiceHealth:
             return error.reason
         except ContainerClosedError:  # while it was waited for
             return "other settings took its place"
-        fault = await ping(service)
+        except Exception as error:  # whatever it is: who no longer asks would tell for ever what was so before
+            log.exception("a service could not be asked how it is", extra={"service": name})
+            return f"it is not to be had: {type(error).__qualname__}"
+        if self._is_late(name, service):
+            return _late()
+        self._forget_late(name)
+        asked = asyncio.ensure_future(_answer(service))
+        self._late[name] = service, asked
+        fault = await _in_time(asked)
         self._metrics.observe_ping(name, time.perf_counter() - begun)
         return fault
+
+    def _is_late(self, name: str, service: Any) -> bool:
+        """Tell whether a service still owes an answer: each further question might hold one more thread for good."""
+        asked, answer = self._late.get(name, (None, None))
+        return asked is service and answer is not None and not answer.done()
+
+    def _forget_late(self, name: str) -> None:
+        _, answer = self._late.pop(name, (None, None))
+        if answer is not None:
+            answer.cancel()
 
 
 async def ping(service: Any) -> str | None:
     """Ask a service whether it is healthy; gives None if it is, else why not. One without a health check is."""
-    check = getattr(service, "health_check", None)
-    if check is None:
-        return None
-    asked = asyncio.ensure_future(_answer(check))
-    done, _ = await asyncio.wait({asked}, timeout=PING_LIMIT_SECONDS)
-    if not done:
-        asked.cancel()  # and is not waited for: it may go on all the same
-        return f"its health check did not answer within {PING_LIMIT_SECONDS:g} s"
-    return asked.result()
-
-
-async def _answer(check: Callable[[], Awaitable[object]]) -> str | None:
+    asked = asyncio.ensure_future(_answer(service))
     try:
-        return None if await check() else "its health check says no"
+        return await _in_time(asked)
+    finally:
+        asked.cancel()  # and is not waited for: it may go on all the same
+
+
+async def _in_time(answer: asyncio.Future[str | None]) -> str | None:
+    done, _ = await asyncio.wait({answer}, timeout=PING_LIMIT_SECONDS)
+    return answer.result() if done else _late()
+
+
+def _late() -> str:
+    return f"its health check did not answer within {PING_LIMIT_SECONDS:g} s"
+
+
+async def _answer(service: Any) -> str | None:
+    try:
+        check = getattr(service, "health_check", None)
+        return None if check is None or await check() else "its health check says no"
     except asyncio.CancelledError:
         return "its health check was cancelled"
     except BaseException as error:  # noqa: BLE001 - own code raises what it likes, and the text may hold a secret

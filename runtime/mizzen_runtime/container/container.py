@@ -142,13 +142,15 @@ class DependencyContainer(Registrations):
             raise error.needed_by(interface_name(interface)) from error.__cause__
         return service
 
-    def request_scope(self, name: str | None = None) -> RequestScope:
+    def request_scope(self, name: str | None = None, *, ready_only: bool = False) -> RequestScope:
         """Give a scope to be entered with `async with`.
 
         Args:
             name: For `get_service(…, scope=name)`; no two open scopes have the same.
+            ready_only: Whether it makes no singleton ready. In the place of one that is not, it gives an object that
+                raises `ServiceUnavailableError` when it is used.
         """
-        return RequestScope(self._enter, self._leave, self._limits, name)
+        return RequestScope(self._enter, self._leave, self._limits, name, ready_only=ready_only)
 
     def services(self) -> dict[str, Any]:
         """Give the singletons by their name, or else their implementation's; None for one that is not ready."""

@@ -12,10 +12,23 @@ from mizzen_runtime.container.generations import Generation
 from mizzen_runtime.container.graph import Recipe
 from mizzen_runtime.container.registration import Scope, implementation_name, interface_name
 from mizzen_runtime.container.validation import problems_of_consumer
+from mizzen_runtime.services import ServiceUnavailableError
 
 T = TypeVar("T")
 
 Waiters = list["asyncio.Future[ServiceStartError | None]"]
+
+
+class NotReady:
+    """Stands in for a service that all share and that is not ready: using it raises `ServiceUnavailableError`."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._label = recipe.label
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # Python asks for such names itself, and wants this error
+            raise AttributeError(name=name, obj=self)
+        raise ServiceUnavailableError(f"{self._label} is not ready")
 
 
 class RequestScope:
@@ -25,7 +38,18 @@ class RequestScope:
     leaves it is cancelled; a service that fails in this is logged and counted, and nothing is raised.
     """
 
-    __slots__ = ("_enter", "_generation", "_is_entered", "_leave", "_limits", "_made", "_opened", "_waiting", "name")
+    __slots__ = (
+        "_enter",
+        "_generation",
+        "_is_entered",
+        "_leave",
+        "_limits",
+        "_made",
+        "_opened",
+        "_ready_only",
+        "_waiting",
+        "name",
+    )
 
     def __init__(
         self,
@@ -33,8 +57,11 @@ class RequestScope:
         leave: Callable[["RequestScope"], None],
         limits: Limits,
         name: str | None,
+        *,
+        ready_only: bool = False,
     ) -> None:
         self.name = name
+        self._ready_only = ready_only
         self._enter = enter
         self._leave = leave
         self._limits = limits
@@ -137,7 +164,7 @@ class RequestScope:
         if self._is_at_hand(recipe, generation):
             return self._take(recipe, generation)
         if recipe.scope is Scope.SINGLETON:
-            return await generation.singletons[recipe].get()
+            return NotReady(recipe) if self._ready_only else await generation.singletons[recipe].get()
         return await (self._make(recipe) if recipe.scope is Scope.TRANSIENT else self._make_once(recipe))
 
     def _is_at_hand(self, recipe: Recipe, generation: Generation) -> bool:

@@ -27,7 +27,7 @@ from mizzen_api.rendering import runtime_config
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.health_report import HealthStatus
 from mizzen_runtime.metrics import ServiceMetrics
-from mizzen_runtime.mounted_files import AGAIN_SECONDS, CHECK_SECONDS
+from mizzen_runtime.mounted_files import AGAIN_AT_MOST_SECONDS, AGAIN_SECONDS, CHECK_SECONDS
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
 from mizzen_runtime.redaction import Redactor
@@ -282,7 +282,7 @@ def test_the_page_tells_times_as_the_code_has_them() -> None:
     assert (PING_AGAIN_SECONDS, FAILURES) == (1, 2)
     assert f"two pings in a row that fail, or take longer than {PING_LIMIT_SECONDS:g} s" in WORDS
     assert f"the runtime looks every {CHECK_SECONDS:g} s" in WORDS
-    assert f"tried again every {AGAIN_SECONDS:g} s" in WORDS
+    assert f"after {AGAIN_SECONDS:g} s, then at intervals that double up to {AGAIN_AT_MOST_SECONDS:g} s" in WORDS
 
 
 def test_every_setting_is_on_the_settings_page() -> None:

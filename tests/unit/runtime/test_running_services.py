@@ -1,15 +1,18 @@
-"""Services that are reloaded although another that the agent does without is away."""
+"""Services that are reloaded: which, together with which others, and what stays as it was."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from mizzen_api.contract import RuntimeService
+from mizzen_runtime import running_services
+from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.running_services import RunningServices
@@ -57,13 +60,19 @@ async def running(folder: Path, required: str, **values: str) -> AsyncIterator[R
             )
         )
     metrics = ServiceMetrics(CollectorRegistry())
-    services = RunningServices(definitions, AgentName("support", "triage"), metrics, Reloads(metrics.count_reload))
+    reloads = Reloads(metrics.count_reload)
+    services = RunningServices(definitions, AgentName("support", "triage"), metrics, reloads)
     assert services.wire(None) == ()
     for definition in definitions:
         name = definition.service.name
         services._health.note(name, "the server is away" if values[name] == "wrong" else None)
+    await services._container.start(may_fail=values)
     yield services
     await services.close()
+
+
+def failures(services: RunningServices) -> list[str]:
+    return [str(each) for each in services._reloads.failures]
 
 
 def write(folder: Path, name: str, value: str) -> None:
@@ -79,26 +88,114 @@ async def value_of(services: RunningServices, kind: type[Base]) -> str:
 async def test_what_the_agent_does_without_keeps_no_other_from_its_new_settings(tmp_path: Path) -> None:
     async with running(tmp_path, "Never", base="old", extra="wrong") as services:
         write(tmp_path, "base", "new")
-        assert await services.reload("base")
+        assert await services.reload()
         assert await value_of(services, Base) == "new"
 
 
 async def test_what_the_agent_needs_does_until_it_is_healthy(tmp_path: Path) -> None:
     async with running(tmp_path, "AtStart", base="old", extra="wrong") as services:
         write(tmp_path, "base", "new")
-        assert not await services.reload("base")
+        assert not await services.reload()
         assert await value_of(services, Base) == "old"
 
 
 async def test_what_works_stays_until_its_new_settings_do_although_the_agent_does_without(tmp_path: Path) -> None:
     async with running(tmp_path, "Never", base="old", extra="old") as services:
         write(tmp_path, "extra", "wrong")
-        assert not await services.reload("extra")
+        assert not await services.reload()
         assert await value_of(services, Extra) == "old"
 
 
 async def test_a_service_that_is_away_and_not_needed_takes_its_new_settings_at_once(tmp_path: Path) -> None:
     async with running(tmp_path, "Never", base="old", extra="wrong") as services:
         write(tmp_path, "extra", "new")
-        assert await services.reload("extra")
+        assert await services.reload()
         assert await value_of(services, Extra) == "new"
+
+
+async def test_two_that_are_made_of_each_other_and_were_both_wrong_are_mended_together(tmp_path: Path) -> None:
+    async with running(tmp_path, "AtStart", base="wrong", extra="wrong") as services:
+        for name in ("base", "extra"):
+            write(tmp_path, name, "new")
+        assert await services.reload()
+        assert [await value_of(services, kind) for kind in (Base, Extra)] == ["new", "new"]
+
+
+async def test_one_that_is_wrong_keeps_no_other_that_changed_with_it(tmp_path: Path) -> None:
+    async with running(tmp_path, "AtStart", base="old", extra="old") as services:
+        write(tmp_path, "base", "new")
+        write(tmp_path, "extra", "wrong")
+        assert not await services.reload()
+        assert [await value_of(services, kind) for kind in (Base, Extra)] == ["new", "old"]
+        (told,) = failures(services)
+        assert told.startswith(
+            "spec.services[1]: the changed settings of service 'extra' in Secret 'extra' are not taken"
+        )
+
+        write(tmp_path, "extra", "old")
+        assert await services.reload()
+        assert failures(services) == []
+
+
+async def test_what_has_not_changed_stays_what_it_is(tmp_path: Path) -> None:
+    async with running(tmp_path, "AtStart", base="old", extra="old") as services:
+        async with services.request_scope() as scope:
+            base, extra = await scope.get_service(Base), await scope.get_service(Extra)
+        write(tmp_path, "base", "old")
+        write(tmp_path, "extra", "new")
+        assert await services.reload()
+        async with services.request_scope() as scope:
+            assert await scope.get_service(Base) is base
+            assert await scope.get_service(Extra) is not extra
+
+
+async def test_what_is_raised_unexpectedly_is_told_and_the_service_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, "AtStart", base="old", extra="old") as services:
+        for raising in (services._container, running_services):
+            write(tmp_path, "extra", "new")
+            with monkeypatch.context() as patch:
+                patch.setattr(raising, "reload" if raising is services._container else "register", fail)
+                assert not await services.reload()
+            assert failures(services)
+            assert all("LookupError" in told and "PASSWORD" not in told for told in failures(services))
+            assert await value_of(services, Extra) == "old"
+        assert await services.reload()
+        assert failures(services) == []
+        assert await value_of(services, Extra) == "new"
+
+
+async def test_settings_without_which_nothing_is_registered_take_no_service_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, "AtStart", base="old", extra="old") as services:
+        with monkeypatch.context() as patch:
+            patch.setattr(running_services, "register", lambda *_: ())
+            assert not await services.reload()
+        assert await value_of(services, Base) == "old"
+        write(tmp_path, "base", "new")
+        assert await services.reload()
+        assert await value_of(services, Base) == "new"
+
+
+@dataclass
+class Deps:
+    base: Base
+    extra: Extra
+
+
+async def test_a_run_does_not_wait_for_what_it_does_without_and_is_told_when_it_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, "Never", base="old", extra="wrong") as services:
+        monkeypatch.setattr(Extra, "initialize", fail)
+        async with Dependencies(services, Deps).for_run() as deps:
+            assert deps.base.value == "old"
+            with pytest.raises(ServiceUnavailableError, match=r"^extra \(Extra\) is not ready$"):
+                _ = deps.extra.value
+            assert "NotReady" in repr(deps.extra)
+
+
+def fail(*_: object, **__: object) -> NoReturn:
+    raise LookupError("PASSWORD")
