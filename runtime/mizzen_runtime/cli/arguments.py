@@ -2,10 +2,10 @@
 
 import argparse
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
@@ -189,7 +189,7 @@ def _add_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _file(text: str) -> str:
-    if not text or (text != STANDARD_INPUT and not Path(text).exists()):  # Path("") is the current folder
+    if text != STANDARD_INPUT and not os.path.exists(text):  # noqa: PTH110 - Path("") is the current folder, and may raise
         raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}; - is standard input")
     return text
 
