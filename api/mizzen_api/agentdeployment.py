@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mizzen_api.agent_spec import AgentSpec, ModelName, PreservedObject
 from mizzen_api.base import ApiModel, Matching
@@ -245,8 +245,9 @@ class AgentDeployment(ApiModel):
     status: AgentDeploymentStatus = AgentDeploymentStatus()
     """What the operator observed."""
 
-    @model_validator(mode="after")
-    def _short_plain_name(self) -> Self:
-        if len(self.metadata.name) > MAX_NAME_LENGTH or re.fullmatch(NAME_PATTERN, self.metadata.name) is None:
+    @field_validator("metadata")
+    @classmethod
+    def _short_plain_name(cls, metadata: Metadata) -> Metadata:
+        if len(metadata.name) > MAX_NAME_LENGTH or re.fullmatch(NAME_PATTERN, metadata.name) is None:
             raise ValueError(NAME_MESSAGE)
-        return self
+        return metadata

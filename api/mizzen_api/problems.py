@@ -56,6 +56,11 @@ _REMEDIES = {
 }
 
 
+_WITHOUT_VALUE = frozenset({"missing", "value_error", "extra_forbidden", "model_type", "dict_type"})
+"""Kinds of errors that do not repeat the value: in the place of an object, such as `apiKey`, somebody may have written
+the secret itself."""
+
+
 def problems_of(error: ValidationError, root: str = "") -> tuple[Problem, ...]:
     """Translate a pydantic error into problems, one for each of its lines.
 
@@ -69,7 +74,7 @@ def problems_of(error: ValidationError, root: str = "") -> tuple[Problem, ...]:
         if line["type"] == "too_short" and any(_is_within(other["loc"], line["loc"]) for other in lines):
             continue  # the items are there, but wrong: pydantic counts the right ones
         message = message_of(line["type"], line["msg"])
-        if line["type"] not in {"missing", "value_error", "extra_forbidden"}:
+        if line["type"] not in _WITHOUT_VALUE:
             message += shown(line["input"])
         problems.append(
             Problem(
@@ -90,6 +95,8 @@ def message_of(kind: str, message: str) -> str:
     if kind == "extra_forbidden":
         return "unknown field"
     message = message.removeprefix("Value error, ")
+    if kind in {"model_type", "dict_type"}:
+        return "write an object, with fields of its own"
     if kind in {"tuple_type", "too_short", "too_long"}:
         message = re.sub(r"\btuple\b", "list", message, flags=re.IGNORECASE).replace(" after validation", "")
     return message[:1].lower() + message[1:]

@@ -1,10 +1,11 @@
 """The command line: what it takes, and what its help teaches."""
 
 import argparse
+import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
@@ -21,8 +22,8 @@ Check and run the files of an agent on this machine, without a cluster.
   mizzen crd | kubectl apply -f -      teach a cluster what an AgentDeployment is
 """
 _FILES_HELP = (
-    "a file with YAML or JSON documents, a folder (all *.yaml, *.yml and *.json below it), or - for standard input; "
-    "may be given several times"
+    "a file with YAML or JSON documents, a folder (all *.yaml, *.yml and *.json below it, hidden ones apart), or - for "
+    "standard input; may be given several times"
 )
 _RUN_DESCRIPTION = """\
 Serve one agent from the same files that `kubectl apply` takes: its AgentDeployment, and the ConfigMaps and Secrets that
@@ -188,20 +189,19 @@ def _add_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _file(text: str) -> str:
-    if text != STANDARD_INPUT and not Path(text).exists():
+    if text != STANDARD_INPUT and not os.path.exists(text):  # noqa: PTH110 - Path("") is the current folder, and may raise
         raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}; - is standard input")
     return text
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if value not in _PORTS:
+    if not text.isdecimal() or int(text) not in _PORTS:
         raise argparse.ArgumentTypeError(f"{text} is not a port (1 to 65535)")
-    return value
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")

@@ -1,7 +1,6 @@
 """An agent made ready to be checked and run: its configuration, its mounts and its environment."""
 
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
 from mizzen_api.problems import Problem
 from mizzen_api.rendering import runtime_config
 from mizzen_runtime.cli.check_report import CheckReport
+from mizzen_runtime.cli.child import start_child
 from mizzen_runtime.cli.environment import variables_of
 from mizzen_runtime.cli.findings import Finding, finding
 from mizzen_runtime.cli.mounts import Mount, lay_out, mounts_of
@@ -22,6 +22,7 @@ from mizzen_runtime.cli.references import located
 
 REVISION = "local"
 """What callers see as the revision."""
+_CHECK = "mizzen_runtime.cli.check"
 _WAIT_SECONDS = 0.1
 
 
@@ -56,9 +57,16 @@ class Prepared:
     """A candidate whose files are in place."""
 
     candidate: Candidate
-    config: Path
-    """The runtime's configuration."""
+    root: Path
+    """The folder of the whole command, gone at its end."""
+    folder: Path
+    """The candidate's own in it."""
     mounts: tuple[Mount, ...]
+
+    @property
+    def config(self) -> Path:
+        """The runtime's configuration."""
+        return self.folder / CONFIG_FILE
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,14 +86,15 @@ def candidate_of(file: AgentFile, objects: Objects) -> Candidate:
     return Candidate(file, runtime_config(file.agent, REVISION), variables, tuple(findings))
 
 
-def prepare(candidate: Candidate, objects: Objects, root: Path) -> Prepared:
-    """Put everything in place below `root` that the operator and kubelet put into a pod."""
-    config = runtime_config(candidate.file.agent, REVISION, root=str(root))
-    mounts = tuple(mounts_of(config))
-    lay_out(mounts, objects, candidate.namespace)
-    path = root / CONFIG_FILE
-    path.write_text(config.model_dump_json(exclude_none=True), encoding="utf-8")
-    return Prepared(candidate, path, mounts)
+def prepare(candidate: Candidate, objects: Objects, root: Path, name: str) -> Prepared:
+    """Put everything in place, in a new folder `name` below `root`, that the operator and kubelet put into a pod."""
+    folder = root / name
+    folder.mkdir()
+    config = runtime_config(candidate.file.agent, REVISION, root=str(folder))
+    prepared = Prepared(candidate, root, folder, tuple(mounts_of(config)))
+    lay_out(prepared.mounts, objects, candidate.namespace)
+    prepared.config.write_text(config.model_dump_json(exclude_none=True), encoding="utf-8")
+    return prepared
 
 
 def check(
@@ -105,9 +114,9 @@ def check(
     Raises:
         InterruptedCheckError: `stop` was set.
     """
-    report = prepared.config.parent / "check.json"
-    command = [sys.executable, "-m", "mizzen_runtime.cli.check", str(report), "--config", str(prepared.config)]
-    with subprocess.Popen([*command, *arguments], env=prepared.environment, stdout=sys.stderr) as process:
+    report = prepared.folder / "check.json"
+    command = [str(report), "--config", str(prepared.config), *arguments]
+    with start_child(_CHECK, command, prepared.root, prepared.environment, stdout=sys.stderr) as process:
         while process.poll() is None:
             if stop.wait(_WAIT_SECONDS):
                 process.kill()

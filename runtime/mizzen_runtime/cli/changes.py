@@ -19,15 +19,20 @@ class Changes:
         self._taken_up = self._before
 
     def watch_code(self, code: Iterable[str]) -> None:
-        """Watch own code too, as it is now.
+        """Watch own code too: as it was when it was taken up last, and where it was not watched before, as it is now.
 
         Args:
             code: Files and folders.
         """
         self._code = tuple(code)
         current = self._code_states()
+        known = self._taken_up[1]
         self._before = (self._before[0], current)
-        self._taken_up = (self._taken_up[0], current)
+        self._taken_up = (self._taken_up[0], {path: known.get(path, state) for path, state in current.items()})
+
+    def pending(self) -> bool:
+        """Tell whether there are changes that `settled` is still to tell."""
+        return self._now() != self._taken_up
 
     def settled(self) -> tuple[bool, bool] | None:
         """Tell whether files, and whether own code has changed; None if neither has, or one is still being written."""

@@ -80,7 +80,8 @@ def _told_here(problem: Problem) -> Problem:
 
 
 def _code_of(config: RuntimeConfig) -> Iterator[str]:
-    """Give where the own code is that a configuration names, as far as it was imported."""
+    """Give where own code is, as far as it was imported: what a configuration names, and what stands beside it."""
+    yield from _code_in(Path.cwd())
     for name in _import_paths(config):
         package = name.partition(":")[0].partition(".")[0]
         module = sys.modules.get(package)
@@ -90,6 +91,15 @@ def _code_of(config: RuntimeConfig) -> Iterator[str]:
             yield from module.__path__
         elif module.__file__ is not None:
             yield module.__file__
+
+
+def _code_in(folder: Path) -> Iterator[str]:
+    """Give the modules that were imported from a folder, apart from what is installed."""
+    installed = (sys.prefix, sys.base_prefix, Path(__file__).parents[1])
+    for module in list(sys.modules.values()):
+        path = Path(getattr(module, "__file__", None) or "")
+        if path.is_relative_to(folder) and not any(path.is_relative_to(place) for place in installed):
+            yield str(path)
 
 
 def _import_paths(config: RuntimeConfig) -> Iterator[str]:

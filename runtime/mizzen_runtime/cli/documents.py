@@ -13,12 +13,22 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from mizzen_runtime.cli.findings import Finding, Place, finding
 
 _STEP = re.compile(r"\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+_INTEGER, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+")
 _MAX_DEPTH = 100
 """Of nested values. Kubernetes refuses what is deeper; an alias inside what it stands for has no end at all."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: what looks like a date is text."""
+    """YAML as Kubernetes reads it: what looks like a date or a time is text, and `1e3` is a number."""
+
+    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
+        """Give the tag of a node."""
+        if kind is ScalarNode and implicit[0] and _EXPONENT.fullmatch(value):
+            return _FLOAT
+        tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        is_time = tag in {_INTEGER, _FLOAT} and ":" in value
+        return str(self.DEFAULT_SCALAR_TAG) if kind is ScalarNode and implicit[0] and is_time else tag
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -85,7 +95,7 @@ def read_documents(file: str, text: str) -> tuple[list[Document], list[Finding]]
             wrong = [*_repeated_names(file, root, ""), *_unreadable(document)]
             findings += wrong
             if not wrong:
-                documents.append(document)
+                documents += _items_of(document)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         findings.append(_no_yaml(Place(file, mark.line + 1 if mark else 0), error.problem or error.context or ""))
@@ -94,6 +104,14 @@ def read_documents(file: str, text: str) -> tuple[list[Document], list[Finding]]
     finally:
         loader.dispose()
     return documents, findings
+
+
+def _items_of(document: Document) -> list[Document]:
+    """Give the objects of a List, which `kubectl get -o yaml` writes; of anything else, itself."""
+    if document.value_at("kind") != "List" or not isinstance(document.value_at("items"), list):
+        return [document]
+    (items,) = (value for key, value in document.root.value if key.value == "items")
+    return [Document(document.file, item) for item in items.value]
 
 
 def _no_yaml(place: Place, reason: str) -> Finding:
@@ -108,6 +126,8 @@ def _unreadable(document: Document) -> Iterator[Finding]:
         yield _no_yaml(Place(document.file, line), error.problem or "")
     except ValueError as error:  # such as a number that is none
         yield _no_yaml(document.place, str(error))
+    except (AttributeError, KeyError):  # of PyYAML, for `!!timestamp x` and `!!bool x`
+        yield _no_yaml(document.place, "a value is not of the type that its tag names")
 
 
 def _repeated_names(file: str, node: Node, path: str, depth: int = 0) -> Iterator[Finding]:

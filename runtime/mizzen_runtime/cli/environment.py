@@ -11,7 +11,8 @@ from mizzen_runtime.cli.objects import AgentFile, Objects
 from mizzen_runtime.cli.references import missing_key
 
 PLACEHOLDER = "not-in-the-files"
-"""Value of a variable whose Secret is not in the files, so that own code can be imported and checked all the same."""
+"""Value of a variable whose Secret is not in the files, or whose own value no process can have, so that own code can be
+imported and checked all the same."""
 _LOOPBACK = "127.0.0.1"
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
@@ -24,12 +25,15 @@ def variables_of(file: AgentFile, objects: Objects) -> tuple[dict[str, str], lis
         field = f"spec.pod.env[{index}]"
         if variable.value is not None:
             variables[variable.name] = _expanded(variable.value, variables)
-            continue
         source = variable.value_from
         if source is not None and source.secret_key_ref is not None:
             variables[variable.name] = _from_secret(file, objects, source.secret_key_ref, field, findings)
         elif source is not None and source.field_ref is not None:
             variables[variable.name] = _from_field(file, source.field_ref.field_path, field, findings)
+        if "\0" in variables[variable.name]:
+            message, remedy = "the value has a NUL character, which no variable can have", "take another value"
+            findings.append(finding("error", file.document.place_of(field), field, message, remedy))
+            variables[variable.name] = PLACEHOLDER
     return variables, findings
 
 

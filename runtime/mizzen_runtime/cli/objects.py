@@ -21,7 +21,7 @@ ObjectKind = Literal["ConfigMap", "Secret"]
 DEFAULT_NAMESPACE = "default"
 """Of an object that names none, as for `kubectl apply`."""
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_DATA_KINDS: Mapping[object, ObjectKind] = {"ConfigMap": "ConfigMap", "Secret": "Secret"}
+_DATA_KINDS: Mapping[str, ObjectKind] = {"ConfigMap": "ConfigMap", "Secret": "Secret"}
 _LISTS = {"ConfigMap": ("data", "binaryData"), "Secret": ("data", "stringData")}
 """Where the keys of each kind are; what comes later takes the place of what comes before."""
 _ENCODED = frozenset({("ConfigMap", "binaryData"), ("Secret", "data")})
@@ -129,7 +129,7 @@ def read_objects(documents: Iterable[Document]) -> tuple[Objects, list[Finding]]
 def _kind(document: Document) -> Literal["AgentDeployment", "ConfigMap", "Secret"] | None:
     """Give the kind, if it is one of those that are used."""
     kind = document.value_at("kind")
-    if kind in _DATA_KINDS:
+    if isinstance(kind, str) and kind in _DATA_KINDS:
         return _DATA_KINDS[kind]
     ours = str(document.value_at("apiVersion")).startswith(f"{GROUP}/")
     return KIND if kind == KIND or ours else None  # whatever is wrong with the other one of the two is told

@@ -1,13 +1,9 @@
 """`mizzen run`: one agent on this machine, from the files that a cluster gets."""
 
 import shutil
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from mizzen_api.names import KIND
 from mizzen_runtime.cli.arguments import RunOptions
@@ -21,50 +17,15 @@ from mizzen_runtime.cli.introduction import introduction, url_of
 from mizzen_runtime.cli.mounts import lay_out, temporary_root
 from mizzen_runtime.cli.objects import Objects
 from mizzen_runtime.cli.references import located
-from mizzen_runtime.cli.serving import RuntimeProcess, runtime_arguments
+from mizzen_runtime.cli.serving import RuntimeProcess, runtime_arguments, taken_ports
 from mizzen_runtime.cli.state_watch import StateWatch
+from mizzen_runtime.cli.stop import AT_ONCE, Stop, signals_noted
 from mizzen_runtime.mounted_files import CHECK_SECONDS
 
 TICK_SECONDS = 0.5
 """From one look at the files, and at the agent, to the next."""
 _FAILED = 1
 _USAGE = 2
-_AT_ONCE = 130
-"""What a shell says of a process that Ctrl-C has ended."""
-
-
-class Stop:
-    """What signals ask for."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self._asked = 0
-
-    def ask(self, _number: int = 0, _frame: FrameType | None = None) -> None:
-        """Note a signal."""
-        self._asked += 1
-        self.event.set()
-
-    @property
-    def asked(self) -> bool:
-        """Whether it is to end."""
-        return self._asked > 0
-
-    @property
-    def at_once(self) -> bool:
-        """Whether it is to end without waiting for running requests."""
-        return self._asked > 1
-
-
-@contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop.ask) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -73,13 +34,15 @@ def run(options: RunOptions, console: Console) -> int:
     Returns:
         The exit code: 0 when asked to stop, 1 when the agent cannot be run, 2 when it is not clear which one.
     """
+    inputs = Inputs(options.files)
+    inputs.wait_for_pipes()
     stop = Stop()
-    with _signals(stop), temporary_root() as root:
+    with signals_noted(stop), temporary_root() as root:
         try:
-            code = _Session(options, console, root, stop).run()
+            code = _Session(options, inputs, console, root, stop).run()
         except InterruptedCheckError:
             code = 0
-    return _AT_ONCE if stop.at_once else code
+    return AT_ONCE if stop.at_once else code
 
 
 @dataclass
@@ -94,13 +57,13 @@ class _Running:
 class _Session:
     """One `mizzen run`, from its first look at the files to its end."""
 
-    def __init__(self, options: RunOptions, console: Console, root: Path, stop: Stop) -> None:
+    def __init__(self, options: RunOptions, inputs: Inputs, console: Console, root: Path, stop: Stop) -> None:
         self._options = options
         self._console = console
         self._root = root
         self._stop = stop
-        self._inputs = Inputs(options.files)
-        self._changes = Changes(self._inputs)
+        self._inputs = inputs
+        self._changes = Changes(inputs)
         self._objects = Objects((), {})
         self._starts = 0
 
@@ -117,7 +80,7 @@ class _Session:
         running = self._start(prepared)
         if running is None:
             return _FAILED if not self._stop.asked else 0
-        for line in introduction(prepared.candidate.config, self._options, self._console):
+        for line in introduction(file.agent, prepared.candidate.config, self._options, self._console):
             self._console.say(line)
         try:
             return self._serve(running)
@@ -149,8 +112,11 @@ class _Session:
         if candidate.runs_like(running.prepared.candidate) and not code_changed:
             self._objects = objects
             self._swap(running.prepared, candidate)
-            return running
+            return replace(running, prepared=replace(running.prepared, candidate=candidate))  # its lines are others
         prepared, found = self._check(candidate, objects)
+        if self._changes.pending():
+            shutil.rmtree(prepared.folder, ignore_errors=True)
+            return running  # what was checked is not what is there now, and would be started
         if errors_among(found):
             return self._unchanged(running, [*findings, *found])
         self._console.tell([*findings, *found])
@@ -158,7 +124,7 @@ class _Session:
         reason = _reason(running.prepared.candidate, candidate)
         self._console.say(f"{reason}: the running agent answers what it has begun, then a new one takes its place")
         running.process.end(lambda: self._stop.at_once)
-        shutil.rmtree(running.prepared.config.parent)
+        shutil.rmtree(running.prepared.folder)
         fresh = self._start(prepared)
         if fresh is not None:
             self._console.say(f"{file.full_name} serves again at {url_of(self._options, self._options.port)}")
@@ -180,19 +146,21 @@ class _Session:
     def _check(self, candidate: Candidate, objects: Objects) -> tuple[Prepared, list[Finding]]:
         """Put a candidate's files in place and check it; what a cluster might have must be in the files here."""
         self._starts += 1
-        root = self._root / str(self._starts)
-        root.mkdir()
-        prepared = prepare(candidate, objects, root)
+        prepared = prepare(candidate, objects, self._root, str(self._starts))
         findings, code = check(prepared, objects, runtime_arguments(self._options), self._stop.event)
         findings = strict(findings)
         if errors_among(findings):
-            shutil.rmtree(root)
+            shutil.rmtree(prepared.folder)
         else:
             self._changes.watch_code(code)
         return prepared, findings
 
     def _start(self, prepared: Prepared) -> _Running | None:
         """Start an agent that was checked; gives None, and says why, if it does not come up."""
+        if taken := taken_ports(self._options):
+            self._console.tell(taken)
+            self._console.say("the agent did not start")
+            return None
         process = RuntimeProcess(prepared, self._options)
         if process.wait_until_serving(lambda: self._stop.asked):
             return _Running(prepared, process, StateWatch(prepared.candidate.config))

@@ -1,8 +1,7 @@
 """The runtime as a child process: started as in a pod, asked how it is, ended in order."""
 
 import http.client
-import subprocess
-import sys
+import socket
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,8 @@ from mizzen_api.names import STARTUP_PATH, STATE_PATH
 from mizzen_api.problems import Problem
 from mizzen_runtime.cli.arguments import RunOptions
 from mizzen_runtime.cli.candidate import Prepared
+from mizzen_runtime.cli.child import start_child
+from mizzen_runtime.cli.findings import Finding, finding
 
 _ASK_SECONDS = 1.0
 """What the runtime may take for an answer on its management port."""
@@ -20,19 +21,39 @@ _LOOK_SECONDS = 0.05
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a user may ask for
 
 
+def taken_ports(options: RunOptions) -> list[Finding]:
+    """Tell which ports somebody else has: of two runtimes, the other one would answer as if it were this one."""
+    host = _host_to_ask(options)
+    flags = (("--port", options.port), ("--management-port", options.management_port))
+    message, remedy = f"something listens on {host} there already", "stop it, or name another port"
+    return [finding("error", None, f"{flag} {port}", message, remedy) for flag, port in flags if _answers(host, port)]
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=_ASK_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _host_to_ask(options: RunOptions) -> str:
+    return _EVERY_ADDRESS.get(options.host, options.host)
+
+
 class RuntimeProcess:
     """One runtime."""
 
     def __init__(self, prepared: Prepared, options: RunOptions) -> None:
         """Start it. Its log goes where this process's standard error goes."""
-        self._host = _EVERY_ADDRESS.get(options.host, options.host)
+        self._host = _host_to_ask(options)
         self._port = options.management_port
-        self._last_words = prepared.config.parent / "termination-log"
-        command = [sys.executable, "-m", "mizzen_runtime", "--config", str(prepared.config), "--host", options.host]
+        self._last_words = prepared.folder / "termination-log"
+        command = ["--config", str(prepared.config), "--host", options.host]
         command += ["--port", str(options.port), "--management-port", str(options.management_port)]
         command += ["--handover", "0", "--propagation-delay", "0"]  # nobody routes requests elsewhere meanwhile
         command += ["--termination-log", str(self._last_words), *runtime_arguments(options)]
-        self._process = subprocess.Popen(command, env=prepared.environment)
+        self._process = start_child("mizzen_runtime", command, prepared.root, prepared.environment)
 
     @property
     def exit_code(self) -> int | None:

@@ -1,17 +1,17 @@
 """`mizzen validate`: everything that is wrong with the files, in one go."""
 
 import json
-import threading
 from collections.abc import Sequence
 
 from mizzen_api.names import KIND
 from mizzen_runtime.cli.arguments import ValidateOptions
-from mizzen_runtime.cli.candidate import candidate_of, check, prepare
+from mizzen_runtime.cli.candidate import InterruptedCheckError, candidate_of, check, prepare
 from mizzen_runtime.cli.console import Console
 from mizzen_runtime.cli.files import Inputs
 from mizzen_runtime.cli.findings import Finding, errors_among, finding, sorted_by_place, strict
 from mizzen_runtime.cli.mounts import temporary_root
 from mizzen_runtime.cli.objects import Objects
+from mizzen_runtime.cli.stop import AT_ONCE, Stop, signals_noted
 
 
 def validate(options: ValidateOptions, console: Console) -> int:
@@ -24,7 +24,12 @@ def validate(options: ValidateOptions, console: Console) -> int:
     if not objects.agents and not errors_among(findings):
         message, remedy = f"there is no {KIND} in the files", "name a file that has one"
         findings.append(finding("warning", None, "-f", message, remedy))
-    findings += _check_agents(objects, ["--test-services"] if options.test_services else [])
+    stop = Stop()
+    try:
+        with signals_noted(stop):
+            findings += _check_agents(objects, ["--test-services"] if options.test_services else [], stop)
+    except InterruptedCheckError:
+        return AT_ONCE
     if options.strict:
         findings = strict(findings)
     if options.output == "json":
@@ -36,12 +41,12 @@ def validate(options: ValidateOptions, console: Console) -> int:
     return 1 if errors_among(findings) else 0
 
 
-def _check_agents(objects: Objects, arguments: Sequence[str]) -> list[Finding]:
+def _check_agents(objects: Objects, arguments: Sequence[str], stop: Stop) -> list[Finding]:
     findings: list[Finding] = []
     for agent in objects.agents:
         with temporary_root() as root:
-            prepared = prepare(candidate_of(agent, objects), objects, root)
-            found, _ = check(prepared, objects, arguments, threading.Event())
+            prepared = prepare(candidate_of(agent, objects), objects, root, "agent")
+            found, _ = check(prepared, objects, arguments, stop.event)
             findings += found
     return findings
 

@@ -123,6 +123,28 @@ def test_changed_own_code_is_taken_up(run: Run, files: Path, tmp_path: Path, mod
     assert greeting(running, model_server) == "hello out of here"
 
 
+def test_changed_code_beside_what_the_resource_names_is_taken_up(
+    run: Run, files: Path, tmp_path: Path, model_server: ModelServer
+) -> None:
+    (tmp_path / "place.py").write_text("WORD = 'out of'\n")
+    replace(tmp_path / "acme.py", "import asyncio", "import asyncio\nimport place")
+    replace(tmp_path / "acme.py", " from {", " {place.WORD} {")
+    running = run("-f", "deploy")
+    running.wait_told(SERVES)
+    replace(tmp_path / "place.py", "out of", "into")
+    running.wait_told("serves again")
+    assert greeting(running, model_server) == "hello into here"
+
+
+def test_a_fault_is_told_with_the_line_that_it_has_now(run: Run, files: Path, tmp_path: Path) -> None:
+    running = run("-f", "deploy")
+    running.wait_told(SERVES)
+    replace(files / "agent.yaml", "apiVersion", "# a line more\napiVersion")
+    running.wait_told("the files have changed, and nothing that concerns the running agent")
+    (files / "secret.yaml").unlink()
+    running.wait_told("deploy/agent.yaml:13: spec.models[0].apiKey.secretKeyRef: Secret 'llm' is not in the files")
+
+
 def test_no_reload_leaves_changes_alone(run: Run, files: Path, model_server: ModelServer) -> None:
     running = run("-f", "deploy", "--no-reload")
     running.wait_told(SERVES)
@@ -173,6 +195,24 @@ def test_nothing_is_left_behind(run: Run, files: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_nothing_is_left_behind_by_one_that_is_killed(run: Run, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    running = run("-f", "deploy", TMPDIR=str(tmp_path / "tmp"))
+    running.wait_told(SERVES)
+    (child,) = running.children()
+    running.process.kill()
+    until(lambda: not _lives(child), "the runtime has ended", 30)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _lives(process: int) -> bool:
+    """Tell whether a process runs; one that nobody has waited for does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+
+
 def test_an_agent_that_ends_by_itself_is_told(run: Run, files: Path) -> None:
     running = run("-f", "deploy")
     running.wait_told(SERVES)
@@ -197,8 +237,21 @@ def test_a_port_that_is_taken_is_told(run: Run, files: Path) -> None:
     with socket.create_server((address, 8080)):
         running = run("-f", "deploy", address=address)
         assert running.exit_code() == 1
-    assert f"--port 8080: {address} cannot be listened on: Address already in use; " in running.output()
-    assert "the agent did not start: exit code 78" in running.output()
+    assert running.output() == (
+        f"--port 8080: something listens on {address} there already; stop it, or name another port\n"
+        "the agent did not start\n"
+    )
+
+
+def test_a_second_one_on_the_same_ports_does_not_take_the_answers_of_the_first_for_its_own(
+    run: Run, files: Path, tmp_path: Path
+) -> None:
+    first = run("-f", "deploy")
+    first.wait_told(SERVES)
+    second = run("-f", "deploy", address=first.address)
+    assert second.exit_code() == 1
+    assert "serves at" not in second.output()
+    assert f"--management-port 8081: something listens on {first.address} there already; " in second.output()
 
 
 def test_of_two_agents_one_is_named(run: Run, files: Path, tmp_path: Path) -> None:
@@ -222,7 +275,8 @@ def test_of_two_agents_one_is_named(run: Run, files: Path, tmp_path: Path) -> No
 
 def test_doubles_stand_in_for_services(run: Run, tmp_path: Path) -> None:
     service = "{name: database, interface: DatabaseService, implementation: postgres, secretRef: {name: db}}"
-    spec = f"{{agent: {{model: test}}, services: [{service}], pod: {{image: acme:1}}}}"
+    pod = "{image: acme:1, nodeSelector: {a: b}, priorityClassName: c}"
+    spec = f"{{agent: {{model: test}}, services: [{service}], pod: {pod}}}"
     agent = f"apiVersion: mizzen.dev/v1alpha1\nkind: AgentDeployment\nmetadata: {{name: x}}\nspec: {spec}\n"
     (tmp_path / "agent.yaml").write_text(agent)
     running = run("-f", "agent.yaml", "--test-services")
@@ -230,6 +284,9 @@ def test_doubles_stand_in_for_services(run: Run, tmp_path: Path) -> None:
     assert running.output().splitlines()[0] == (
         "agent.yaml:4: note: spec.pod.image: the image 'acme:1' is not used here; own code is imported from what is "
         "installed, and from the folder that mizzen is started in"
+    )
+    assert (
+        "  one process, not pods: of spec.pod, nodeSelector, priorityClassName wait for a cluster\n" in running.output()
     )
     assert "  test doubles stand in for services that have one\n" in running.output()
     assert running.ask().status == 200

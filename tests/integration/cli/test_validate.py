@@ -1,12 +1,15 @@
 """`mizzen validate`: every problem with file and line, in words that tell what to do."""
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.integration.cli.acme import AGENT, CODE, SECRET, WORDS
-from tests.integration.cli.command import validate
+from tests.integration.cli.command import MIZZEN, clean_environment, validate
+from tests.integration.runtime.process import until
 
 
 @pytest.fixture
@@ -123,6 +126,22 @@ def test_standard_input_is_read(folder: Path) -> None:
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].startswith("-:12: warning: spec.models[0].apiKey.secretKeyRef: Secret 'llm' is")
     assert "-:29: note: kind: Service 'llm' is not looked at" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind_by_one_that_is_ended(folder: Path, number: int) -> None:
+    (folder / "acme.py").write_text("import os, time\nopen('started', 'w').write(str(os.getpid()))\ntime.sleep(1000)\n")
+    (folder / "tmp").mkdir()
+    environment = clean_environment() | {"TMPDIR": str(folder / "tmp")}
+    command = [str(MIZZEN), "validate", "-f", "deploy"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        started = folder / "started"
+        until(lambda: started.exists() and started.read_text() != "", "own code is imported", 60)
+        process.send_signal(number)
+        assert process.stderr.read() == ""  # ends with the last of the two processes
+        assert process.wait() == (-number if number == signal.SIGKILL else 130)
+    assert list((folder / "tmp").iterdir()) == []
 
 
 def test_doubles_need_no_settings(folder: Path) -> None:

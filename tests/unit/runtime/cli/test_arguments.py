@@ -1,5 +1,6 @@
 """The command line itself."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -36,6 +37,9 @@ WRONG = {
     "no command": ([], "the following arguments are required: COMMAND"),
     "no file": (["run"], "the following arguments are required: -f/--filename"),
     "no such file": (["validate", "-f", "none.yaml"], "there is no file or folder 'none.yaml'; - is standard input"),
+    "no name": (["run", "-f", ""], "there is no file or folder ''; - is standard input"),
+    "a port that is a word": (["run", "-f", "-", "--port", "http"], "http is not a port (1 to 65535)"),
+    "a time that is a word": (["run", "-f", "-", "--request-timeout", "1m"], "1m is not a number of seconds above 0"),
     "no port": (["run", "-f", "-", "--port", "0"], "0 is not a port (1 to 65535)"),
     "one port": (["run", "-f", "-", "--port", "8081"], "--port and --management-port are both 8081"),
     "no time": (["run", "-f", "-", "--request-timeout", "0"], "0 is not a number of seconds above 0"),
@@ -90,3 +94,12 @@ assert not names & {"kopf", "kubernetes", "mizzen_operator", "pydantic_ai", "sta
 def test_the_runtime_does_not_load_the_command_line() -> None:
     program = "import sys, mizzen_runtime.wiring, mizzen_runtime.server; assert 'mizzen_runtime.cli' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_output_that_nobody_reads_is_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", "import sys; from mizzen_runtime.cli.main import main; sys.exit(main(['crd']))"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -49,15 +49,25 @@ def test_several_documents_each_have_their_lines_and_empty_ones_are_none() -> No
     assert documents[1].place_of("b.c").line == 8
 
 
+def test_a_list_of_objects_is_read_as_its_objects() -> None:
+    documents = parsed("kind: List\nitems:\n  - kind: Secret\n  - kind: ConfigMap\n    data: {a: b}\n")
+    assert [(each.place.line, each.content["kind"]) for each in documents] == [(3, "Secret"), (4, "ConfigMap")]
+    assert documents[1].place_of("data.a").line == 5
+
+
 def test_json_is_read_too() -> None:
     content = {"kind": "ConfigMap", "data": {"a": "1"}}
     assert parsed(json.dumps(content, indent=2))[0].content == content
 
 
 def test_values_are_those_that_kubernetes_sees() -> None:
-    (document,) = parsed("date: 2026-01-02\n8080: port\nbase: &base {a: 1, b: 2}\nmerged: {<<: *base, b: 3}\n")
+    (document,) = parsed(
+        "date: 2026-01-02\ntime: 12:30\nsmall: 1e-3\n8080: port\nbase: &base {a: 1, b: 2}\nmerged: {<<: *base, b: 3}\n"
+    )
     assert document.content == {
         "date": "2026-01-02",
+        "time": "12:30",
+        "small": 0.001,
         "8080": "port",
         "base": {"a": 1, "b": 2},
         "merged": {"a": 1, "b": 3},
@@ -74,6 +84,7 @@ WRONG = {
     "twice in a line": ("{a: 1, a: 2}", "agent.yaml:1: a: is written twice, first in line 1; leave one of the two"),
     "a tag": ("a: 1\nb: !secret x\n", "agent.yaml:2: YAML: could not determine a constructor for the tag '!secret'"),
     "a list as a name": ("? [1]\n: 2\n", "agent.yaml:1: YAML: the name of a field must be a text"),
+    "a value of another type than its tag's": ("a: !!bool x\n", "agent.yaml:1: YAML: a value is not of the type"),
     "no end": ("a: &a\n  b: *a\n", "agent.yaml:1: YAML: is nested deeper than 100 levels"),
 }
 

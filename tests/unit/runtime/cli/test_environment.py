@@ -85,3 +85,11 @@ def test_a_field_that_only_a_pod_has_is_an_error() -> None:
             "has; give the variable another value for use on a laptop, or remove it"
         )
     ]
+
+
+def test_a_value_that_no_process_can_have_is_an_error() -> None:
+    found, told = variables('- {name: TOKEN, value: "a\\0b"}\n', "")
+    assert found == {"TOKEN": PLACEHOLDER}
+    assert told == [
+        "agent.yaml:9: spec.pod.env[0]: the value has a NUL character, which no variable can have; take another value"
+    ]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mizzen_api.agentdeployment import NAME_MESSAGE
 from tests.unit.runtime.cli.documents import lines, objects_in
 
 AGENT = """
@@ -66,7 +67,20 @@ def test_a_secrets_values_are_in_no_message_and_no_repr() -> None:
     assert "31337" not in told
 
 
+NO_KIND = "this is no object of Kubernetes: it has no kind"
 REFUSED = {
+    "a kind that is no text": (
+        "kind: [Secret]",
+        f"agent.yaml:1: kind: {NO_KIND}; write an AgentDeployment, a ConfigMap or a Secret",
+    ),
+    "a name that is too long": (
+        AGENT.replace("triage", "a" * 53),
+        f"agent.yaml:4: metadata: {NAME_MESSAGE}; correct the value",
+    ),
+    "a key where the reference to it belongs: it is not repeated": (
+        AGENT.replace("model: test}", "model: test}\n  models: [{model: 'vllm:x', apiKey: hunter2}]"),
+        "agent.yaml:7: spec.models[0].apiKey: write an object, with fields of its own; correct the value",
+    ),
     "a field of another name": (
         AGENT.replace("model: test}", "model: test}\n  models: [{model: 'vllm:x', base_url: 'http://x'}]"),
         "agent.yaml:7: spec.models[0].base_url: unknown field; remove it, or correct its spelling",
