@@ -16,6 +16,8 @@ def objects_of(kubeconfig: Path) -> "Objects":
     """Give this thread's view of a cluster."""
     key = (kubeconfig, kubeconfig.stat().st_mtime_ns)
     if getattr(_kept, "key", None) != key:
+        if hasattr(_kept, "objects"):
+            _kept.objects.close()
         _kept.key, _kept.objects = key, Objects(ApiClient(kubeconfig, timeout=30))
     objects: Objects = _kept.objects
     return objects
@@ -27,6 +29,10 @@ class Objects:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._collections: dict[str, tuple[str, str, bool]] = {}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
 
     def find(self, kind: str, namespace: str, name: str) -> Object | None:
         """Give an object, or None if there is none."""

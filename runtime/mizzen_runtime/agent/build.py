@@ -200,7 +200,7 @@ def built_around(
         ConfigRefused: With these, and with what else cannot be served.
     """
     schema, schema_problems = output_schema_of(agent, redact)
-    problems += (*check_own_agent(agent), *schema_problems)
+    problems = (*check_own_agent(agent), *schema_problems, *problems)
     if problems:
         raise ConfigRefused(problems)
     return BuiltAgent(

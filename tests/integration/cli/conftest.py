@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.command import MizzenRun
+from tests.integration.runtime.mcp_server import McpServer
 from tests.integration.runtime.model_server import ModelServer
 
 Run = Callable[..., MizzenRun]
@@ -29,3 +30,9 @@ def model_server() -> Iterator[ModelServer]:
     server = ModelServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def mcp_server() -> Iterator[McpServer]:
+    with McpServer() as server:
+        yield server

@@ -9,6 +9,7 @@ import yaml
 from manifests.chart_values import CHECKOUT
 from mizzen_api.names import KIND
 from tests.integration.cli.command import MizzenRun, validate
+from tests.integration.runtime.mcp_server import McpServer
 from tests.integration.runtime.model_server import Behaviour, ModelServer, fills_in, says
 from tests.integration.runtime.process import Json
 
@@ -43,17 +44,20 @@ def secrets_for(content: object) -> Iterator[Json]:
             yield from secrets_for(item)
 
 
-def with_models_at(documents: list[Json], address: str) -> list[Json]:
-    """Have each agent ask a server of the test."""
+def with_servers_at(documents: list[Json], models: str, tools: str) -> list[Json]:
+    """Have each agent ask a model server of the test, and a server of tools if it asks one."""
     for document in documents:
+        for capability in document["spec"].get("agent", {}).get("capabilities", []) if document["kind"] == KIND else []:
+            if isinstance(capability, dict) and "MCP" in capability:
+                capability["MCP"]["url"] = tools
         for model in document["spec"].get("models", []) if document["kind"] == KIND else []:
-            model.update(model="vllm:any", baseUrl=address)
+            model.update(model="vllm:any", baseUrl=models)
     return documents
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if has_agent(path)], ids=name_of)
 def test_a_sample_is_served_and_answers_as_soon_as_its_model_is_there(
-    path: Path, tmp_path: Path, model_server: ModelServer
+    path: Path, tmp_path: Path, model_server: ModelServer, mcp_server: McpServer
 ) -> None:
     file = tmp_path / "agent.yaml"
     file.write_text(path.read_text())
@@ -69,7 +73,7 @@ def test_a_sample_is_served_and_answers_as_soon_as_its_model_is_there(
             assert answer.status in {502, 503, 504}
             assert answer.headers["content-type"] == "application/problem+json"
 
-        file.write_text(yaml.safe_dump_all(with_models_at(documents, model_server.base_url)))
+        file.write_text(yaml.safe_dump_all(with_servers_at(documents, model_server.base_url, mcp_server.url)))
         running.wait_told("serves again")
         model_server.will(ANSWERS.get(name_of(path), says("Paris")))
         answer = running.ask()
