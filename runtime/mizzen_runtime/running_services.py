@@ -18,7 +18,7 @@ from mizzen_runtime.container import (
     RequestScope,
     StartFailedError,
 )
-from mizzen_runtime.container.registration import Registration
+from mizzen_runtime.container.registration import Registration, Scope
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.mounted_files import TakeUp
 from mizzen_runtime.reloads import Reloads
@@ -61,15 +61,14 @@ class RunningServices:
         Args:
             deps_type: What the agent wants as its dependencies, if anything.
         """
-        problems = [
-            problem
-            for definition in self._definitions.values()
-            for problem in register(definition, self._container, self._agent)
-        ]
-        if problems:
-            return tuple(problems)
+        problems: list[Problem] = []
+        for definition in self._definitions.values():
+            if wrong := register(definition, self._container, self._agent):
+                problems.extend(wrong)
+                # Its settings are not told as missing once more, and all others are checked with it.
+                _replace(_without_settings(definition), self._container)
         consumers = () if deps_type in {None, AgentServices} else (deps_type,)
-        return self._container.validate(*filter(None, consumers))
+        return (*problems, *self._container.validate(*filter(None, consumers)))
 
     async def start(self) -> None:
         """Begin to make the services ready. It goes on in the background: one that is away may come back."""
@@ -194,6 +193,12 @@ class RunningServices:
         told = [f"{name}: {fault}" for name, fault in zip(needed, faults, strict=True) if fault is not None]
         if told:
             raise _UnhealthyError("; ".join(told))
+
+
+def _without_settings(definition: ServiceDefinition) -> Registration:
+    taken = {definition.settings[0]: None} if definition.settings is not None else {}
+    service = definition.service
+    return Registration(definition.interface, definition.make, Scope(service.scope), service.name, kwargs=taken)
 
 
 def _subject(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -44,21 +44,21 @@ class Extra(Base):
         self.base = base
 
 
+def definition_of(folder: Path, index: int, name: str, kind: type[Base], **fields: str) -> ServiceDefinition:
+    source = {"kind": "Secret", "name": name, "path": str(folder / name)}
+    service = {"name": name, "interface": "i", "implementation": "i", "sources": [source], **fields}
+    return ServiceDefinition(
+        RuntimeService.model_validate(service), f"spec.services[{index}]", kind, kind, ("settings", Settings)
+    )
+
+
 @asynccontextmanager
 async def running(folder: Path, required: str, **values: str) -> AsyncIterator[RunningServices]:
     """An agent's services `base` and `extra`, once both were pinged."""
     definitions = []
     for index, (name, kind) in enumerate((("base", Base), ("extra", Extra))):
         write(folder, name, values[name])
-        source = {"kind": "Secret", "name": name, "path": str(folder / name)}
-        service: dict[str, Any] = {"name": name, "interface": "i", "implementation": "i", "sources": [source]}
-        if name == "extra":
-            service["required"] = required
-        definitions.append(
-            ServiceDefinition(
-                RuntimeService.model_validate(service), f"spec.services[{index}]", kind, kind, ("settings", Settings)
-            )
-        )
+        definitions.append(definition_of(folder, index, name, kind, **({"required": required} if index else {})))
     metrics = ServiceMetrics(CollectorRegistry())
     reloads = Reloads(metrics.count_reload)
     services = RunningServices(definitions, AgentName("support", "triage"), metrics, reloads)
@@ -177,6 +177,27 @@ async def test_settings_without_which_nothing_is_registered_take_no_service_away
         write(tmp_path, "base", "new")
         assert await services.reload()
         assert await value_of(services, Base) == "new"
+
+
+class Lacking(Base):
+    """Made of what is not there."""
+
+    def __init__(self, settings: Settings, unknown: Settings | int) -> None:
+        super().__init__(settings)
+        self.unknown = unknown
+
+
+async def test_wrong_settings_of_one_hide_nothing_that_is_wrong_with_others(tmp_path: Path) -> None:
+    definitions = []
+    for index, (name, kind) in enumerate((("base", Base), ("extra", Extra), ("lacking", Lacking))):
+        definitions.append(definition_of(tmp_path, index, name, kind))
+        write(tmp_path, name, "old")
+    (tmp_path / "base" / "value").rename(tmp_path / "base" / "valu")
+    metrics = ServiceMetrics(CollectorRegistry())
+    reloads = Reloads(metrics.count_reload)
+    services = RunningServices(definitions, AgentName("support", "triage"), metrics, reloads)
+    told = [each.field for each in services.wire(None)]
+    assert told == ["Secret 'base', key 'valu'", "AgentServices -> lacking (Lacking) -> unknown"]
 
 
 @dataclass
