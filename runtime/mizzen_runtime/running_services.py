@@ -55,11 +55,13 @@ class RunningServices:
         self._singletons = [each for each in definitions if each.service.scope == "singleton"]
         self._health = ServiceHealth(((each.service.name, each.service.required) for each in self._singletons), metrics)
 
-    def wire(self, deps_type: Callable[..., Any] | None) -> tuple[Problem, ...]:
+    def wire(self, deps_type: Callable[..., Any] | None, *, are_all: bool = True) -> tuple[Problem, ...]:
         """Read the settings and check that everything fits together; opens nothing.
 
         Args:
             deps_type: What the agent wants as its dependencies, if anything.
+            are_all: Whether these are all services of the resource. If not, those that are lacking are known to be,
+                and what needs them is not told.
         """
         problems: list[Problem] = []
         for definition in self._definitions.values():
@@ -67,6 +69,8 @@ class RunningServices:
                 problems.extend(wrong)
                 # Its settings are not told as missing once more, and all others are checked with it.
                 _replace(_without_settings(definition), self._container)
+        if not are_all:
+            return tuple(problems)
         consumers = () if deps_type in {None, AgentServices} else (deps_type,)
         return (*problems, *self._container.validate(*filter(None, consumers)))
 

@@ -140,8 +140,8 @@ def _build(
             built = build_agent(config, secrets, host, loader, [definition.key for definition in definitions])
         except ConfigRefused as refused:
             problems.extend(refused.problems)
-    # What is not known cannot be asked for either: that would be told as a second fault.
-    problems.extend(unknown or services.wire(built.deps_type if built is not None else None))
+    problems.extend(unknown)
+    problems.extend(services.wire(built.deps_type if built is not None else None, are_all=not unknown))
     if built is None or problems:
         raise ConfigRefused(problems)
     return built, services
