@@ -6,7 +6,7 @@ import pytest
 
 from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
 from mizzen_operator.desired import Desired, InvalidSpecError
-from tests.unit.operator.agents import golden_agents
+from tests.unit.operator.agents import FULL_SPEC, golden_agents
 from tests.unit.operator.builders import agent, desired_for
 from tests.unit.operator.golden import COMMAND, FOLDER, render
 
@@ -81,8 +81,24 @@ def test_own_code_is_rendered_with_the_names_of_the_variables_that_come_from_sec
 
 
 def test_the_configuration_of_an_agent_without_own_code_has_no_field_of_own_codes() -> None:
-    rendered = json.loads(only(desired_for(golden_agents()["full"]), "ConfigMap")["data"][CONFIG_FILE])
+    without = [service for service in FULL_SPEC["services"] if ":" not in service["implementation"]]
+    rendered = json.loads(only(desired_of(**{**FULL_SPEC, "services": without}), "ConfigMap")["data"][CONFIG_FILE])
     assert not {"entrypoint", "secretVariables"} & rendered.keys()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"agent": None, "models": None, "entrypoint": "acme:agent"},
+        {"agent": {"capabilities": [{"PythonTools": {"tools": ["acme:price"]}}]}},
+        {"services": [{"name": "pricing", "interface": "acme:Pricing", "implementation": "acme:Table"}]},
+    ],
+    ids=["the agent", "a tool", "a service"],
+)
+def test_variables_from_secrets_are_named_wherever_own_code_may_repeat_them(spec: dict[str, Any]) -> None:
+    token = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s3", "key": "k"}}}
+    desired = desired_of(**spec, pod={"env": [token]})
+    assert json.loads(only(desired, "ConfigMap")["data"][CONFIG_FILE])["secretVariables"] == ["TOKEN"]
 
 
 def test_own_code_without_secrets_names_none() -> None:
