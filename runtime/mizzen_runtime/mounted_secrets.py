@@ -10,6 +10,7 @@ from typing import TypeVar
 from mizzen_api.contract import ConfigMapSource, RuntimeConfig, SecretSource
 from mizzen_api.problems import Problem
 from mizzen_runtime.missing_objects import Kind, how_to_create, object_or_key_is_missing
+from mizzen_runtime.settings_files import without_newline
 
 KnownAs = TypeVar("KnownAs")
 
@@ -101,7 +102,7 @@ def _read(source: SecretSource | ConfigMapSource, value_in: Callable[[bytes], st
 def _key_in(content: bytes) -> str:
     """Give a key of an API, without the newline that ends many a file."""
     try:
-        value = content.removesuffix(b"\n").removesuffix(b"\r").decode("ascii")
+        value = without_newline(content).decode("ascii")
     except UnicodeDecodeError:
         raise _UnusableError("holds bytes that no key of an API has") from None
     if not value:

@@ -87,18 +87,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     dependencies = Dependencies(services, built.deps_type)
     agent = AgentInForce(built)
     service = AgentService(agent, dependencies, metrics, in_flight, timeout=options.request_timeout)
-    settings = TrafficSettings(
-        revision=config.revision,
-        max_body_bytes=options.max_body_bytes,
-        request_timeout=options.request_timeout,
-        agent_card=agent_card(
-            name=config.name,
-            description=built.description,
-            revision=config.revision,
-            output_schema=built.output_schema,
-        ),
-        health=lambda: health_report(services.states.values(), ready=services.ready),
-    )
+    settings = _traffic_settings(config, options, built, services)
     lasting = _lasting_state(config, options, built)
     reports = Reports(
         readiness=lambda: {"services": services.ready} if services.states else {},
@@ -152,6 +141,23 @@ def _other_secrets(config: RuntimeConfig) -> list[str]:
     variables = [os.environ.get(name, "") for name in config.secret_variables or ()]
     sources = [source for service in config.services or () for source in service.sources if source.kind == "Secret"]
     return [*variables, *(value for source in sources for value in values_of(source))]
+
+
+def _traffic_settings(
+    config: RuntimeConfig, options: Options, built: BuiltAgent, services: RunningServices
+) -> TrafficSettings:
+    return TrafficSettings(
+        revision=config.revision,
+        max_body_bytes=options.max_body_bytes,
+        request_timeout=options.request_timeout,
+        agent_card=agent_card(
+            name=config.name,
+            description=built.description,
+            revision=config.revision,
+            output_schema=built.output_schema,
+        ),
+        health=lambda: health_report(services.states.values(), ready=services.ready),
+    )
 
 
 def _lasting_state(config: RuntimeConfig, options: Options, built: BuiltAgent) -> StateReport:

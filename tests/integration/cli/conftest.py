@@ -4,8 +4,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.command import MizzenRun
-from tests.integration.runtime.mcp_server import McpServer
-from tests.integration.runtime.model_server import ModelServer
 
 Run = Callable[..., MizzenRun]
 """Starts `mizzen run`: its arguments, and environment."""
@@ -23,16 +21,3 @@ def run(tmp_path: Path) -> Iterator[Run]:
     yield start
     for each in running:
         each.close()
-
-
-@pytest.fixture
-def model_server() -> Iterator[ModelServer]:
-    server = ModelServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def mcp_server() -> Iterator[McpServer]:
-    with McpServer() as server:
-        yield server

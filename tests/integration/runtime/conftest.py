@@ -26,13 +26,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def model_server() -> Iterator[ModelServer]:
-    server = ModelServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def second_server() -> Iterator[ModelServer]:
     server = ModelServer()
     yield server

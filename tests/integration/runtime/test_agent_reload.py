@@ -1,7 +1,6 @@
 """Keys, authorities and secrets of the agent itself, changed while it serves."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,27 +85,21 @@ def test_a_key_that_the_provider_refuses_or_that_is_gone_changes_nothing(
     assert runtime.errors()
 
 
-def test_a_key_is_taken_up_unless_it_was_refused(start: Start, model_server: ModelServer, tmp_path: Path) -> None:
-    """A provider without a list of models, or one that is away, has refused nothing."""
-    keys = tmp_path / "key"
-    model_server.lists_models = False
-    mount(keys, **{"api-key": "sk-1"})
-    runtime = start(config_of(keyed(model_server, keys)))
-    runtime.wait_logged("serving")
-    mount(keys, **{"api-key": "sk-2"})
-    until(lambda: reloads(runtime, "ok") == 1, "the new key is taken up")
-
-
-def test_a_key_that_may_not_list_models_is_taken_up_where_the_one_before_may_not_either(
-    start: Start, model_server: ModelServer, tmp_path: Path
+@pytest.mark.parametrize(("lists_models", "keys_may_list"), [(False, True), (True, False)], ids=["no list", "no right"])
+def test_a_key_is_taken_up_unless_it_was_refused(
+    start: Start, model_server: ModelServer, tmp_path: Path, *, lists_models: bool, keys_may_list: bool
 ) -> None:
+    """A provider without a list of models has refused nothing; nor has one that never showed it to the key before."""
     keys = tmp_path / "key"
-    model_server.keys_may_list = False
+    model_server.lists_models, model_server.keys_may_list = lists_models, keys_may_list
     mount(keys, **{"api-key": "sk-1"})
     runtime = start(config_of(keyed(model_server, keys)))
     runtime.wait_logged("serving")
     mount(keys, **{"api-key": "sk-2"})
     until(lambda: reloads(runtime, "ok") == 1, "the new key is taken up")
+    model_server.will(says("Here"))
+    assert runtime.run("Hello").status == 200
+    assert model_server.headers[-1]["authorization"] == "Bearer sk-2"
 
 
 def test_one_value_that_cannot_be_used_keeps_no_other_from_being_used(
@@ -164,12 +157,6 @@ def test_authorities_are_taken_up(start: Start, tmp_path: Path) -> None:
         assert runtime.run("Hello").json["output"] == "Trusted"
     finally:
         server.close()
-
-
-@pytest.fixture
-def mcp_server() -> Iterator[McpServer]:
-    with McpServer() as server:
-        yield server
 
 
 def test_a_secret_of_a_capability_is_taken_up(

@@ -25,17 +25,17 @@ def settings(folder: Path, environment: dict[str, str]) -> dict[str, str]:
 
 def test_a_private_index_of_the_users_pip_conf_is_carried(home: Path, tmp_path: Path) -> None:
     (home / ".config" / "pip" / "pip.conf").write_text(
-        "[global]\nindex-url = https://user:key@index.example/simple\nfind-links = /opt/wheels\n"
+        "[global]\nindex-url = https://user:key@index.example/packages\nfind-links = /opt/wheels\n"
     )
     carried = settings(tmp_path, {})
-    assert carried["index-url"] == "https://user:key@index.example/simple"
+    assert carried["index-url"] == "https://user:key@index.example/packages"
     assert "find-links" not in carried, "a path of this machine names nothing inside a build"
 
 
 def test_a_variable_wins_over_the_file(home: Path, tmp_path: Path) -> None:
-    (home / ".config" / "pip" / "pip.conf").write_text("[global]\nindex-url = https://file.example/simple\n")
-    carried = settings(tmp_path, {"PIP_INDEX_URL": "https://variable.example/simple"})
-    assert carried["index-url"] == "https://variable.example/simple"
+    (home / ".config" / "pip" / "pip.conf").write_text("[global]\nindex-url = https://file.example/packages\n")
+    carried = settings(tmp_path, {"PIP_INDEX_URL": "https://variable.example/packages"})
+    assert carried["index-url"] == "https://variable.example/packages"
 
 
 def test_a_list_over_several_lines_stays_a_list(home: Path, tmp_path: Path) -> None:
