@@ -4,6 +4,7 @@ import os
 from typing import Final
 
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 SHARING_A_CLUSTER: Final = {
     "tests/e2e/test_services.py": "a cluster with kubelet's defaults",
@@ -24,6 +25,23 @@ class SharedClusterScheduling(LoadFileScheduling):
         """Give the piece of work that a test belongs to."""
         found = (cluster for place, cluster in SHARING_A_CLUSTER.items() if nodeid.startswith(place))
         return next(found, super()._split_scope(nodeid))
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Hand what a process left to the others, but for the test that ended it: it would end them too.
+
+        Returns:
+            The test that ended it; None if it had nothing left to do.
+        """
+        work = self.assigned_work.pop(node)
+        pending = [(scope, test) for scope, tests in work.items() for test, is_done in tests.items() if not is_done]
+        if not pending:
+            return None
+        scope, ended_by = pending[0]
+        work[scope][ended_by] = True
+        self.workqueue.update({scope: tests for scope, tests in work.items() if not all(tests.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return str(ended_by)
 
 
 def worker() -> str:

@@ -492,8 +492,9 @@ def tls_redis(tmp_path: Path, certificates: Path) -> Iterator[RedisServer]:
 
 async def test_tls_is_spoken_with_a_server_that_the_bundle_knows(tls_redis: RedisServer, certificates: Path) -> None:
     bundle = (certificates / "server.crt").read_text()
-    settings = RedisSettings.model_validate({"url": f"rediss://localhost:{tls_redis.port}/2", "ca_bundle": bundle})
-    cache = RedisCacheService.from_settings(settings)
+    server = {"url": f"rediss://localhost:{tls_redis.port}/2", "ca_bundle": bundle}
+    patience = {"connect_timeout_seconds": 30, "call_timeout_seconds": 60}  # ten handshakes at once are dear
+    cache = RedisCacheService.from_settings(RedisSettings.model_validate(server | patience))
     await cache.initialize()
     await asyncio.gather(*(cache.set(f"key:{index}", index) for index in range(100)))
 
