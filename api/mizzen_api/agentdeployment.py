@@ -12,6 +12,7 @@ from mizzen_api.base import ApiModel, Matching
 from mizzen_api.capabilities import secrets_named_in
 from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
+from mizzen_api.health import HealthSpec
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
 from mizzen_api.pod import ConfigMapKeyRef, LocalName, PodSettings, SecretKeyRef
 from mizzen_api.services import ServiceSpec
@@ -122,6 +123,8 @@ class AgentDeploymentSpec(ApiModel):
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many pods. Left out, the operator fills in how many there are (1 at first) and then leaves it alone: what
     `kubectl scale` or an autoscaler that targets this resource sets stays."""
+    health: HealthSpec | None = None
+    """When the agent counts as not well."""
     pod: PodSettings = PodSettings()
     """How the pods run."""
 
@@ -178,7 +181,7 @@ class AgentDeploymentStatus(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
-    """Available, Ready, Progressing, ConfigResolved."""
+    """Available, Ready, Progressing, ConfigResolved, Healthy, Secure."""
     stable_revision: Annotated[str, StringConstraints(max_length=63)] | None = None
     """Revision that was last rolled out fully."""
     candidate_revision: Annotated[str, StringConstraints(max_length=63)] | None = None

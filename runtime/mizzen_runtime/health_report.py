@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from mizzen_api.health import HealthCode, HealthReason, HealthState, HealthStatus
+from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.service_health import ServiceState
-
-HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 
 
 @dataclass(frozen=True)
@@ -27,26 +27,39 @@ class HealthReport:
     """How the agent is."""
 
     status: HealthStatus
-    """healthy; degraded: something is missing, without which some requests or all of them fail; unhealthy: the pod is
-    to get no requests."""
+    ready: bool
+    """Whether the pod is to get requests; `/readyz` says the same."""
+    reasons: tuple[HealthReason, ...]
+    """Why it is not healthy. They are told a little longer than they last, and say so; `services` is of this moment."""
     services: tuple[ServiceStatus, ...]
 
 
-def health_report(services: Iterable[ServiceState], *, ready: bool) -> HealthReport:
-    """Tell what is known from the last pings.
+def health_report(state: HealthState, services: Iterable[ServiceState]) -> HealthReport:
+    """Tell what is known.
 
     Args:
+        state: How the pod is.
         services: The agent's services.
-        ready: Whether the pod may get requests as far as they go; `/readyz` asks the same.
     """
-    known = tuple(services)
     return HealthReport(
-        status=("healthy" if all(each.healthy for each in known) else "degraded") if ready else "unhealthy",
+        status=state.status,
+        ready=all(reason.code != HealthCode.NOT_READY for reason in state.reasons),
+        reasons=state.reasons,
         services=tuple(
             ServiceStatus(name=each.name, status=_status(each), required=each.required, reason=each.reason)
-            for each in known
+            for each in services
         ),
     )
+
+
+def why_unready(services: Iterable[ServiceState], lifecycle: Lifecycle) -> str:
+    """Give why the pod is to get no requests; empty if it is to. It must say what `/readyz` does."""
+    if not lifecycle.wired:
+        return "it starts"
+    if lifecycle.leaving:
+        return "it was asked to leave"
+    away = [each.name for each in services if not each.lets_requests_come]
+    return f"it waits for {' and '.join(map(repr, away))}" if away else ""
 
 
 def _status(service: ServiceState) -> Literal["healthy", "unhealthy", "unknown"]:

@@ -22,7 +22,14 @@ class AgentMetrics:
     """Requests by outcome, in flight, their duration, tokens; and what the process is and uses."""
 
     def __init__(
-        self, registry: CollectorRegistry, *, namespace: str, agent: str, revision: str, in_flight: Callable[[], int]
+        self,
+        registry: CollectorRegistry,
+        *,
+        namespace: str,
+        agent: str,
+        revision: str,
+        in_flight: Callable[[], int],
+        also: Callable[[Outcome, float], None] | None = None,
     ) -> None:
         """Register every metric.
 
@@ -32,8 +39,10 @@ class AgentMetrics:
             agent: Its name.
             revision: The configuration in force.
             in_flight: Gives the number of requests being answered.
+            also: Told of each request that is observed, if anybody is to be.
         """
         self._registry = registry
+        self._also = also
         requests = Counter(
             "mizzen_requests", "Requests to run the agent, by how they ended", ["outcome"], registry=registry
         )
@@ -72,6 +81,8 @@ class AgentMetrics:
         """Count one request that ended, exactly once."""
         self._by_outcome[outcome].inc()
         self._duration.observe(seconds)
+        if self._also is not None:
+            self._also(outcome, seconds)
 
     def count_tokens(self, input_tokens: int, output_tokens: int) -> None:
         """Count what the models charged for one request."""

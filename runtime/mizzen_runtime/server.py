@@ -157,11 +157,12 @@ class _Process:
         await runtime.agent.open()
         try:
             await runtime.services.start()
-            watching = asyncio.create_task(runtime.files.watch())
+            background = [asyncio.create_task(each) for each in (runtime.files.watch(), runtime.health.run())]
             try:
                 await self._serve_until_drained(runtime)
             finally:
-                watching.cancel()
+                for task in background:
+                    task.cancel()
                 await runtime.services.close()
         finally:
             await runtime.agent.close()

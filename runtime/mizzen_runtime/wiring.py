@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from mizzen_api.contract import RuntimeConfig, ServiceReport, StateReport
+from mizzen_api.contract import RuntimeConfig, RuntimeHealth, ServiceReport, StateReport
 from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
@@ -17,7 +17,10 @@ from mizzen_runtime.agent_renewal import AgentRenewal
 from mizzen_runtime.agent_service import AgentService, InFlight
 from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
 from mizzen_runtime.dependencies import Dependencies
-from mizzen_runtime.health_report import health_report
+from mizzen_runtime.health.metrics import HealthCollector
+from mizzen_runtime.health.tally import RequestTally
+from mizzen_runtime.health.watch import HealthSources, HealthWatch
+from mizzen_runtime.health_report import health_report, why_unready
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
@@ -45,6 +48,8 @@ class Runtime:
 
     agent: AgentInForce
     services: RunningServices
+    health: HealthWatch
+    """Knows how the pod is, as long as it runs."""
     files: MountedFiles
     """Sees to it that changes of mounted files are taken up."""
     app: App
@@ -77,27 +82,32 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
 
     built, services = _build(config, secrets, options, host, run)
     in_flight = InFlight()
+    health_settings = config.health or RuntimeHealth()
+    tally = RequestTally(health_settings.max_latency_seconds)
+    health = HealthWatch(health_settings, _health_sources(tally, services, lifecycle))
+    registry.register(HealthCollector(health.state))
     metrics = AgentMetrics(
         registry,
         namespace=config.namespace,
         agent=config.name,
         revision=config.revision,
         in_flight=lambda: in_flight.count,
+        also=tally.observe,
     )
     dependencies = Dependencies(services, built.deps_type)
     agent = AgentInForce(built)
     service = AgentService(agent, dependencies, metrics, in_flight, timeout=options.request_timeout)
-    settings = _traffic_settings(config, options, built, services)
+    settings = _traffic_settings(config, options, built, services, health)
     lasting = _lasting_state(config, options, built)
     reports = Reports(
         readiness=lambda: {"services": services.ready} if services.states else {},
         metrics=metrics.expose,
         metrics_content_type=CONTENT_TYPE,
-        state=lambda: _state(lasting, services, reloads, lifecycle, in_flight),
+        state=lambda: _state(lasting, services, reloads, lifecycle, health=health, in_flight=in_flight),
     )
     renewal = AgentRenewal(config, secrets, agent, reloads)
     files = MountedFiles([*services.watched(), *renewal.watched()], seen)
-    return Runtime(agent, services, files, traffic_app(service, lifecycle, settings), reports)
+    return Runtime(agent, services, health, files, traffic_app(service, lifecycle, settings), reports)
 
 
 def _build(
@@ -143,8 +153,18 @@ def _other_secrets(config: RuntimeConfig) -> list[str]:
     return [*variables, *(value for source in sources for value in values_of(source))]
 
 
+def _health_sources(tally: RequestTally, services: RunningServices, lifecycle: Lifecycle) -> HealthSources:
+    return HealthSources(
+        requests=tally,
+        unready=lambda: why_unready(services.states.values(), lifecycle),
+        unhealthy_services=lambda: {
+            state.name: state.reason for state in services.states.values() if state.healthy is False
+        },
+    )
+
+
 def _traffic_settings(
-    config: RuntimeConfig, options: Options, built: BuiltAgent, services: RunningServices
+    config: RuntimeConfig, options: Options, built: BuiltAgent, services: RunningServices, health: HealthWatch
 ) -> TrafficSettings:
     return TrafficSettings(
         revision=config.revision,
@@ -156,7 +176,7 @@ def _traffic_settings(
             revision=config.revision,
             output_schema=built.output_schema,
         ),
-        health=lambda: health_report(services.states.values(), ready=services.ready),
+        health=lambda: health_report(health.state(), services.states.values()),
     )
 
 
@@ -175,7 +195,13 @@ def _lasting_state(config: RuntimeConfig, options: Options, built: BuiltAgent) -
 
 
 def _state(
-    lasting: StateReport, services: RunningServices, reloads: Reloads, lifecycle: Lifecycle, in_flight: InFlight
+    lasting: StateReport,
+    services: RunningServices,
+    reloads: Reloads,
+    lifecycle: Lifecycle,
+    *,
+    health: HealthWatch,
+    in_flight: InFlight,
 ) -> bytes:
     now = {
         "phase": lifecycle.phase,
@@ -185,5 +211,6 @@ def _state(
             for state in services.states.values()
         ),
         "reload_failures": reloads.failures,
+        "health": health.state(),
     }
     return lasting.model_copy(update=now).model_dump_json().encode()

@@ -53,7 +53,8 @@ class TrafficSettings:
     agent_card: dict[str, Any]
     """What `GET /v1/agent` answers."""
     health: Callable[[], HealthReport]
-    """What `GET /v1/health` answers, with 503 for `unhealthy`."""
+    """What `GET /v1/health` answers: with 503 if the pod is to get no requests, and for no other reason. Whoever routes
+    by it would else take away every pod of an agent whose model is down."""
 
 
 def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings) -> App:
@@ -65,7 +66,7 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
 
     async def tell_health(_request: Request) -> Response:
         report = settings.health()
-        return Response(to_json(report), 503 if report.status == "unhealthy" else 200, media_type="application/json")
+        return Response(to_json(report), 200 if report.ready else 503, media_type="application/json")
 
     app = Starlette(
         routes=[

@@ -1,0 +1,130 @@
+"""Counts the requests that ended, and gives those of a window: out of a few numbers a second, not a list of requests.
+
+That more than one of a hundred requests took longer than a time is the same as a 99th percentile above it. So the
+requests that did are counted, exactly, and no percentile is computed.
+"""
+
+import math
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mizzen_runtime.errors import Outcome
+
+FAILURES = (
+    Outcome.MODEL_UNAVAILABLE,
+    Outcome.MODEL_REJECTED,
+    Outcome.MODEL_MISBEHAVED,
+    Outcome.SERVICE_UNAVAILABLE,
+    Outcome.DEADLINE_EXCEEDED,
+    Outcome.AGENT_FAILED,
+)
+"""What counts against the agent's health: how a request ends that somebody on this side of it must mend."""
+_FAILURES = frozenset(FAILURES)
+
+
+class _Counts(NamedTuple):
+    """Requests since the start."""
+
+    ok: int
+    failures: tuple[int, ...]
+    """Each of `FAILURES` in its order."""
+    left_late: int
+    slow: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The requests that ended within the window."""
+
+    requests: int = 0
+    """Those that were answered and those that failed."""
+    failures: int = 0
+    commonest_failure: Outcome | None = None
+    """How most of them failed."""
+    timed: int = 0
+    """Requests whose time counts: beside the above, those that their callers gave up after too long a time."""
+    slow: int = 0
+    """How many of these took longer than they are to."""
+
+
+class RequestTally:
+    """Counts. Part of every request's way, so that it does next to nothing."""
+
+    def __init__(self, max_latency: float | None) -> None:
+        """Count from zero.
+
+        Args:
+            max_latency: Seconds above which a request is slow; None if none is.
+        """
+        self._max_latency = math.inf if max_latency is None else max_latency
+        self._ok = 0
+        self._failures: Counter[Outcome] = Counter()
+        self._left_late = 0
+        self._slow = 0
+
+    def observe(self, outcome: Outcome, seconds: float) -> None:
+        """Count one request that ended.
+
+        Args:
+            outcome: How it did.
+            seconds: What it took, from its arrival to the end of its answer.
+        """
+        is_slow = seconds > self._max_latency
+        if outcome is Outcome.OK:
+            self._ok += 1
+        elif outcome in _FAILURES:
+            self._failures[outcome] += 1
+        elif outcome is Outcome.CANCELLED and is_slow:
+            self._left_late += 1  # else an agent so slow that every caller gives up would look well
+        else:
+            return
+        self._slow += is_slow
+
+    def counts(self) -> _Counts:
+        """Give what was counted since the start."""
+        return _Counts(self._ok, tuple(self._failures[each] for each in FAILURES), self._left_late, self._slow)
+
+
+class Window:
+    """The last seconds of a tally, as long as somebody looks at them every now and then."""
+
+    def __init__(self, tally: RequestTally, seconds: float, *, now: float | None = None) -> None:
+        """Begin with what comes from now on.
+
+        Args:
+            tally: Where requests are counted.
+            seconds: Length of the window.
+            now: The time by the clock that `figures` is given (`time.monotonic` unless told).
+        """
+        self._tally = tally
+        self._seconds = seconds
+        self._looks = deque([(time.monotonic() if now is None else now, tally.counts())])
+
+    def figures(self, now: float) -> Figures:
+        """Look, and give what ended in the window: up to the time between two looks more than its length.
+
+        Args:
+            now: The time in seconds; it never goes back.
+        """
+        newest = self._tally.counts()
+        self._looks.append((now, newest))
+        while self._looks[1][0] <= now - self._seconds:
+            self._looks.popleft()
+        oldest = self._looks[0][1]
+        by_outcome = Counter(
+            {
+                outcome: after - before
+                for outcome, before, after in zip(FAILURES, oldest.failures, newest.failures, strict=True)
+            }
+        )
+        failures = by_outcome.total()
+        requests = newest.ok - oldest.ok + failures
+        return Figures(
+            requests=requests,
+            failures=failures,
+            commonest_failure=by_outcome.most_common(1)[0][0] if failures else None,
+            timed=requests + newest.left_late - oldest.left_late,
+            slow=newest.slow - oldest.slow,
+        )
