@@ -5,7 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from mizzen_api import health
 from mizzen_api.base import ApiModel
+from mizzen_api.health import HealthCode
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -26,7 +28,7 @@ MEANINGS: dict[ConditionType, str] = {
     ConditionType.READY: "What serves is this generation of the resource, fully rolled out.",
     ConditionType.PROGRESSING: "A rollout goes on.",
     ConditionType.CONFIG_RESOLVED: "Every referenced object and key is there and accepted by the runtime.",
-    ConditionType.HEALTHY: "The pods' own reports say that every service is healthy.",
+    ConditionType.HEALTHY: "Every pod says that it is well: its services, circuit breakers, requests and queue.",
     ConditionType.SECURE: "No setting that is for tests only is in force.",
 }
 """What True means."""
@@ -67,6 +69,10 @@ class Reason(StrEnum):
     NO_REPORT = "NoReport"
     STATE_UNREADABLE = "StateUnreadable"
     SERVICE_UNHEALTHY = "ServiceUnhealthy"
+    BREAKER_OPEN = "BreakerOpen"
+    QUEUE_FULL = "QueueFull"
+    ERROR_RATE = "ErrorRate"
+    LATENCY = "Latency"
     TEST_SERVICES = "TestServices"
 
 
@@ -105,6 +111,10 @@ SENTENCES: dict[Reason, str] = {
     Reason.NO_REPORT: "No pod has said yet how it is.",
     Reason.STATE_UNREADABLE: "The operator cannot read from a pod how it is.",
     Reason.SERVICE_UNHEALTHY: "A service of the agent is not healthy.",
+    Reason.BREAKER_OPEN: "A model or a service fails or is slow so often that it is not asked for a while.",
+    Reason.QUEUE_FULL: "More requests come than a pod answers, and it turns some away.",
+    Reason.ERROR_RATE: "More requests fail in a pod than spec.health allows.",
+    Reason.LATENCY: "Requests take longer in a pod than spec.health allows.",
     Reason.TEST_SERVICES: "Test doubles stand in for services.",
 }
 """What each reason says to people; the whole message where there is nothing more to tell."""
@@ -130,7 +140,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.NAME_CONFLICT: "Delete or rename one of the two objects.",
     Reason.WRITE_FAILED: "Have the API server looked at if it lasts.",
     Reason.STATE_UNREADABLE: "Let the operator reach port 8081 of the pods: a NetworkPolicy may be in the way.",
-    Reason.SERVICE_UNHEALTHY: "Have the service looked at, or correct its settings; the pods go on asking it.",
+    **{Reason(code.value): remedy for code, remedy in health.REMEDIES.items() if code is not HealthCode.NOT_READY},
     Reason.TEST_SERVICES: "Take `MIZZEN_PROFILE=test` out of `spec.pod.env`, or out of the image.",
 }
 """What to do; a reason that is no trouble has none. A message has a remedy that fits the case more closely."""

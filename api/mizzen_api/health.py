@@ -43,9 +43,9 @@ class HealthSpec(ApiModel):
     }
 
     max_error_rate_percent: Annotated[int, Field(ge=1, le=99)] = MAX_ERROR_RATE_PERCENT
-    """Share of the requests that may fail, in percent: with more the agent is `degraded`, and if they are more than 90 too
-    `unhealthy`. What a caller does wrong, or gives up, is no failure; nor is what a full queue or a leaving pod turns
-    away."""
+    """Share of the requests that may fail, in percent: with more the agent is `degraded`, and if they are more than 90
+    percent too, `unhealthy`. What a caller does wrong, or gives up, is no failure; nor is what a full queue or a
+    leaving pod turns away."""
     min_requests: Annotated[int, Field(ge=1, le=10000)] = MIN_REQUESTS
     """How many requests there must have been in the window before anything is said of them. A single one that fails or
     is slow says nothing in any case."""

@@ -6,12 +6,16 @@ nothing new to say for that.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from mizzen_api.conditions import ConditionType, Reason
 from mizzen_api.problems import join_problems
-from mizzen_operator.status.pod_report import Heard, PodReport
+from mizzen_operator.status.pod_report import Heard, PodReason, PodReport
 from mizzen_operator.status.pod_status import contract_mismatch
 from mizzen_operator.status.verdict import Verdict, said
+
+MAX_DETAILS = 4
+"""Of what the pods say differently about the same thing, as much is told."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,13 @@ class Reported:
     """What the status says so far."""
 
     def health(self) -> Verdict | None:
-        """Give `Healthy`; None if nobody can be asked. One service that is not healthy decides it."""
+        """Give `Healthy`; None if nobody can be asked. One pod that is not well decides it."""
         if not self.heard:
             return None
         if None in self.heard:
             return self._as_before(ConditionType.HEALTHY)
-        if unhealthy := self._unhealthy():
-            return Verdict("False", Reason.SERVICE_UNHEALTHY, unhealthy)
+        if reasons := [reason for report in self._reports() for reason in report.reasons]:
+            return self._not_well(sorted(reasons, key=lambda reason: reason.rank))
         if not all(report.is_settled for report in self._reports()):
             return self._as_before(ConditionType.HEALTHY)
         return self._unknown_health() or said("True", Reason.HEALTHY)
@@ -72,16 +76,16 @@ class Reported:
             if heard is not None and heard.report is not None and not heard.is_silent:
                 yield heard.report
 
-    def _unhealthy(self) -> str:
-        """Say which services are not healthy, each with the pods counted and their reasons."""
-        reasons: dict[str, list[str]] = {}
-        for report in self._reports():
-            for service, reason in report.unhealthy:
-                reasons.setdefault(service, []).append(reason.removesuffix("."))
-        return " ".join(
-            f"Service {service!r} is not healthy in {self._of_pods(len(told))}: {'; '.join(sorted(set(told)))}."
-            for service, told in sorted(reasons.items())
-        )
+    def _not_well(self, reasons: Sequence[PodReason]) -> Verdict:
+        """Say what is the case, each with the pods counted, their details and what helps."""
+        sentences = []
+        for title, told in groupby(reasons, key=lambda reason: reason.title):
+            alike = list(told)
+            details = sorted({reason.detail for reason in alike})
+            others = ["others"] if len(details) > MAX_DETAILS else []
+            why = "; ".join(details[:MAX_DETAILS] + others)
+            sentences.append(f"{title} in {self._of_pods(len(alike))}: {why}. ({alike[0].remedy})")
+        return Verdict("False", Reason(reasons[0].code.value), " ".join(sentences))
 
     def _unknown_health(self) -> Verdict | None:
         heard_versions = [heard.contract_version for heard in self.heard if heard is not None]

@@ -19,7 +19,8 @@ PROBLEM = {
     "remedy": "correct Secret 'db'; until then the settings before stay in force",
 }
 NOT_TAKEN_UP = {**WELL, "reloadFailures": [PROBLEM]}
-UNHEALTHY = "False ServiceUnhealthy: Service 'database' is not healthy in 2 of 2 pods: connection refused."
+ASK = "(Have the service looked at, or correct its settings; the pods go on asking it.)"
+UNHEALTHY = f"False ServiceUnhealthy: Service 'database' is not healthy in 2 of 2 pods: connection refused. {ASK}"
 RELOAD_FAILED = (
     "False ReloadFailed: spec.services[0]: the changed settings of service 'database' in Secret 'db' are not taken up: "
     "wrong password; correct Secret 'db'; until then the settings before stay in force"

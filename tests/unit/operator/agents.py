@@ -100,6 +100,7 @@ FULL_SPEC: dict[str, Any] = {
         {"model": "test"},
         {"model": "openai:gpt-5", "apiKey": {"secretKeyRef": {"name": "openai", "key": "api.key"}}},
     ],
+    "health": {"maxErrorRatePercent": 5, "minRequests": 50, "window": "5m", "maxLatency": "2500ms"},
     "replicas": 3,
     "pod": EVERY_POD_FIELD,
 }

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_api.health import REMEDIES, HealthCode
 from mizzen_operator.cache import Observed
 from mizzen_operator.desired import Desired, build_desired, render_revision
 from mizzen_operator.keys import Key
 from mizzen_operator.kinds import kind_named
 from mizzen_operator.plan import stamped
 from mizzen_operator.records import ChildRecord, PodRecord, child_record, record_of
+from mizzen_operator.status.pod_report import PodReason
 
 Object = dict[str, Any]
 
@@ -91,6 +93,12 @@ def pod(revision: str, status: Object, **metadata: Any) -> PodRecord:
     record = record_of(kind_named("Pod"), raw_pod(revision, status, **metadata))
     assert isinstance(record, PodRecord)
     return record
+
+
+def not_healthy(service: str, detail: str) -> PodReason:
+    """Give a pod's reason that a service of it is not healthy."""
+    code = HealthCode.SERVICE_UNHEALTHY
+    return PodReason(code, f"Service {service!r} is not healthy", detail, REMEDIES[code])
 
 
 def container(**status: Any) -> Object:

@@ -6,17 +6,19 @@ from typing import Any
 import pytest
 
 from mizzen_api.contract import ServiceReport, StateReport
+from mizzen_api.health import HealthCode, HealthReason, HealthState, HealthStatus
 from mizzen_api.problems import Problem
 from mizzen_operator.status.pod_report import (
     MAX_KEPT,
     MAX_TEXT,
     NoReportError,
     OtherContractError,
+    PodReason,
     PodReport,
     can_be_asked,
     parse_report,
 )
-from tests.unit.operator.builders import Object, at, container, pod
+from tests.unit.operator.builders import Object, at, container, not_healthy, pod
 
 ADDRESS = {"podIP": "fd00::7"}
 POD = pod("abc", {**container(started=True), **ADDRESS})
@@ -50,7 +52,7 @@ def test_what_matters_is_kept_in_an_order_that_never_changes() -> None:
     problems = tuple(Problem(field=field, message="m", remedy="r") for field in ("spec.b", "spec.a", "spec.b"))
     parsed = parse_report(answer(services=services, reload_failures=problems, test_services=True), POD)
     assert parsed == PodReport(
-        unhealthy=(("cache", "no answer"), ("db", "refused")),
+        (not_healthy("cache", "no answer"), not_healthy("db", "refused")),
         test_services=True,
         reload_failures=(problems[1], problems[0]),
     )
@@ -65,19 +67,63 @@ def test_a_pod_that_has_not_asked_its_services_is_not_settled(changes: dict[str,
     assert parse_report(answer(**changes), POD) == PodReport(is_settled=False)
 
 
+DETAIL = "more than 10 % have, which is spec.health.maxErrorRatePercent"
+
+
+def reason(code: str, subject: str = "", *, figures: str = "", detail: str = DETAIL) -> HealthReason:
+    """Give a reason as a runtime does."""
+    status: HealthStatus = "unhealthy" if code == "NotReady" else "degraded"
+    title, remedy = f"{code} {subject}".rstrip(), f"Mend {code}."
+    return HealthReason(
+        code=code, subject=subject, status=status, title=title, detail=detail, figures=figures, remedy=remedy
+    )
+
+
+def said(*reasons: HealthReason, **changes: Any) -> PodReport:
+    return parse_report(answer(health=HealthState(status="degraded", reasons=reasons), **changes), POD)
+
+
+def test_what_a_pod_says_of_its_health_is_kept_causes_first_and_without_its_figures() -> None:
+    found = said(
+        reason("ErrorRate", figures="7 of 9 requests failed."), reason("BreakerOpen", "b"), reason("BreakerOpen", "a")
+    )
+    assert found == PodReport(
+        tuple(
+            PodReason(HealthCode(code), title, DETAIL, f"Mend {code}.")
+            for code, title in (
+                ("BreakerOpen", "BreakerOpen a"),
+                ("BreakerOpen", "BreakerOpen b"),
+                ("ErrorRate", "ErrorRate"),
+            )
+        )
+    )
+    assert found == said(reason("BreakerOpen", "a"), reason("BreakerOpen", "b"), reason("ErrorRate", figures="none"))
+
+
+def test_what_kubelet_says_and_what_a_later_release_knows_is_left_out() -> None:
+    assert said(reason("NotReady"), reason("FromTheFuture")) == PodReport()
+
+
+def test_a_service_whose_failure_is_not_among_the_reasons_yet_is_not_settled() -> None:
+    away = (ServiceReport(name="db", healthy=False, reason="away"),)
+    assert said(services=away) == PodReport(is_settled=False)
+    assert said(reason("ServiceUnhealthy", "cache"), services=away).is_settled is False
+    assert said(reason("ServiceUnhealthy", "db"), services=away).is_settled is True
+
+
 def test_what_a_later_release_adds_is_left_out() -> None:
     raw = json.loads(answer(services=(ServiceReport(name="db", healthy=False, reason="away"),)))
     raw["fromTheFuture"] = 1
     raw["services"][0]["fromTheFuture"] = 1
-    assert parse_report(json.dumps(raw).encode(), POD).unhealthy == (("db", "away"),)
+    assert parse_report(json.dumps(raw).encode(), POD).reasons == (not_healthy("db", "away"),)
 
 
 def test_little_is_kept_of_much() -> None:
     services = tuple(ServiceReport(name=f"{n:04}", healthy=False, reason="x" * 5000) for n in range(200))
     problems = tuple(Problem(field=f"{n:04}", message="x" * 5000, remedy="x" * 5000) for n in range(200))
     parsed = parse_report(answer(services=services, reload_failures=problems), POD)
-    assert (len(parsed.unhealthy), len(parsed.reload_failures)) == (MAX_KEPT, MAX_KEPT)
-    assert {len(reason) for _, reason in parsed.unhealthy} == {MAX_TEXT}
+    assert (len(parsed.reasons), len(parsed.reload_failures)) == (MAX_KEPT, MAX_KEPT)
+    assert {len(reason.detail) for reason in parsed.reasons} == {MAX_TEXT}
 
 
 @pytest.mark.parametrize("field", ["namespace", "name", "revision"])

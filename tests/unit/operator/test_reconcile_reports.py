@@ -65,7 +65,10 @@ def test_what_pods_say_comes_into_the_status_without_an_event() -> None:
     revision = run_pods(setup, "a", "b")
     assert told(setup, "Healthy").startswith("Unknown NoReport")
     read(setup, Answers(revision, services=AWAY), 2)
-    assert told(setup, "Healthy") == "False ServiceUnhealthy: Service 'db' is not healthy in 2 of 2 pods: refused."
+    assert told(setup, "Healthy") == (
+        "False ServiceUnhealthy: Service 'db' is not healthy in 2 of 2 pods: refused. (Have the service looked at, or "
+        "correct its settings; the pods go on asking it.)"
+    )
 
 
 def test_a_restart_writes_nothing_before_the_pods_are_read_and_nothing_after() -> None:

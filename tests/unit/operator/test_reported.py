@@ -6,19 +6,25 @@ import pytest
 
 from mizzen_api.agentdeployment import AgentDeploymentStatus
 from mizzen_api.conditions import ConditionType, Reason
+from mizzen_api.health import HealthCode
 from mizzen_api.problems import Problem
 from mizzen_operator.errors import UserMustActError
 from mizzen_operator.status.conditions import Situation, judge, verdicts_of
-from mizzen_operator.status.pod_report import Heard, PodReport
+from mizzen_operator.status.pod_report import Heard, PodReason, PodReport
 from mizzen_operator.status.report import compute_status
 from mizzen_operator.status.verdict import Verdict
-from tests.unit.operator.builders import agent, at, pod
+from tests.unit.operator.builders import agent, at, not_healthy, pod
 from tests.unit.operator.situations import READY_POD, rollout, situation
 
 STARTED = {**READY_POD, "podIP": "10.0.0.7"}
 WELL = Heard(PodReport())
-REFUSED = Heard(PodReport(unhealthy=(("database", "connection refused"),)))
-LATE = Heard(PodReport(unhealthy=(("cache", "no answer."), ("database", "no answer within 3 s"))))
+REFUSED = Heard(PodReport((not_healthy("database", "connection refused"),)))
+LATE = Heard(PodReport((not_healthy("cache", "no answer"), not_healthy("database", "no answer within 3 s"))))
+BREAKER = PodReason(
+    HealthCode.BREAKER_OPEN, "The circuit breaker of 'model:a' is open", "60 % failed", "Have the model looked at."
+)
+ERRORS = PodReason(HealthCode.ERROR_RATE, "Too many requests fail", "more than 10 % have", "See the pods' log.")
+FAILING = Heard(PodReport((BREAKER, ERRORS)))
 STARTING = Heard(PodReport(is_settled=False))
 DOUBLES = Heard(PodReport(test_services=True))
 SILENT = Heard(is_silent=True)
@@ -36,7 +42,8 @@ SAID = {
         "True Resolved: The runtime accepted the configuration, and every referenced object and key is there."
     ),
 }
-UNHEALTHY = "False ServiceUnhealthy: Service 'database' is not healthy in 1 of 2 pods: connection refused."
+ASK = "(Have the service looked at, or correct its settings; the pods go on asking it.)"
+UNHEALTHY = f"False ServiceUnhealthy: Service 'database' is not healthy in 1 of 2 pods: connection refused. {ASK}"
 NOT_READ = "Unknown NoReport: No pod has said yet how it is."
 RELOAD = f"False ReloadFailed: {NOT_TAKEN}"
 DOUBLED = (
@@ -75,8 +82,27 @@ TABLE = {
         LATE,
         {
             "Healthy": (
-                "False ServiceUnhealthy: Service 'cache' is not healthy in 1 of 2 pods: no answer. Service 'database' "
-                "is not healthy in 2 of 2 pods: connection refused; no answer within 3 s."
+                f"False ServiceUnhealthy: Service 'cache' is not healthy in 1 of 2 pods: no answer. {ASK} Service "
+                f"'database' is not healthy in 2 of 2 pods: connection refused; no answer within 3 s. {ASK}"
+            )
+        },
+    ),
+    "requests fail in one": (
+        WELL,
+        Heard(PodReport((ERRORS,))),
+        {
+            "Healthy": (
+                "False ErrorRate: Too many requests fail in 1 of 2 pods: more than 10 % have. (See the pods' log.)"
+            )
+        },
+    ),
+    "requests fail in one, and in the other too, whose breaker is open and whose service is away": (
+        Heard(PodReport((ERRORS,))),
+        Heard(PodReport((not_healthy("database", "connection refused"), BREAKER, ERRORS))),
+        {
+            "Healthy": (
+                f"{UNHEALTHY} The circuit breaker of 'model:a' is open in 1 of 2 pods: 60 % failed. (Have the model "
+                "looked at.) Too many requests fail in 2 of 2 pods: more than 10 % have. (See the pods' log.)"
             )
         },
     ),
@@ -88,7 +114,7 @@ TABLE = {
     "one does not answer": (WELL, SILENT, {"Healthy": UNREADABLE, "Secure": NOT_READ}),
     "one no longer answers": (
         WELL,
-        Heard(PodReport(unhealthy=(("database", "old"),)), is_silent=True),
+        Heard(PodReport((not_healthy("database", "old"),)), is_silent=True),
         {"Healthy": UNREADABLE},
     ),
     "one was not read yet": (REFUSED, None, {"Healthy": NOT_READ, "Secure": NOT_READ}),
@@ -138,8 +164,8 @@ STAYS = {
 @pytest.mark.parametrize("name", STAYS)
 @pytest.mark.parametrize(
     "heard",
-    [WELL, REFUSED, FAILED_RELOAD, DOUBLES, SILENT],
-    ids=["well", "service away", "reload failed", "doubles", "silent"],
+    [WELL, REFUSED, FAILING, FAILED_RELOAD, DOUBLES, SILENT],
+    ids=["well", "service away", "requests fail", "reload failed", "doubles", "silent"],
 )
 def test_until_every_pod_is_read_the_status_stays_as_it_is(heard: Heard, name: str) -> None:
     before = compute_status(agent(), of_two(heard, heard), AgentDeploymentStatus(), at(0))
@@ -154,7 +180,7 @@ def test_a_pod_that_cannot_be_read_takes_nothing_back() -> None:
 
 
 def test_what_is_mended_is_told_as_soon_as_every_pod_says_so() -> None:
-    before = judge(of_two(Heard(PodReport((("database", "away"),), reload_failures=(NOT_TAKEN,))), DOUBLES))
+    before = judge(of_two(Heard(PodReport((not_healthy("database", "away"),), reload_failures=(NOT_TAKEN,))), DOUBLES))
     assert told(of_two(WELL, WELL, before)) == SAID
 
 
@@ -164,6 +190,16 @@ def test_a_worse_trouble_of_the_configuration_is_told_before_a_change_that_is_no
         pods=two.pods, heard=two.heard, revision=None, failure=UserMustActError(Reason.INVALID_SPEC, "spec.x: unknown")
     )
     assert told(failing)["ConfigResolved"] == "False InvalidSpec: spec.x: unknown"
+
+
+def test_of_many_different_details_a_few_are_told() -> None:
+    names = [f"{number:03}" for number in range(200)]
+    pods = tuple(pod("new", STARTED, name=name) for name in names)
+    heard = {name: Heard(PodReport((not_healthy("database", f"fault {name}"),))) for name in names}
+    assert told(situation(pods=pods, heard=heard))["Healthy"] == (
+        "False ServiceUnhealthy: Service 'database' is not healthy in 200 of 200 pods: fault 000; fault 001; "
+        f"fault 002; fault 003; others. {ASK}"
+    )
 
 
 def test_pods_of_another_revision_count_while_they_serve() -> None:
