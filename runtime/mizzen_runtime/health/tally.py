@@ -30,7 +30,7 @@ class _Counts(NamedTuple):
     ok: int
     failures: tuple[int, ...]
     """Each of `FAILURES` in its order."""
-    left_late: int
+    timed: int
     slow: int
 
 
@@ -44,7 +44,8 @@ class Figures:
     commonest_failure: Outcome | None = None
     """How most of them failed."""
     timed: int = 0
-    """Requests whose time counts: beside the above, those that their callers gave up after too long a time."""
+    """Requests whose time counts: those that were answered, ended by their deadline, or given up by their caller after
+    too long a time. Other failures come at once most often, and would make an agent that fails look fast."""
     slow: int = 0
     """How many of these took longer than they are to."""
 
@@ -61,7 +62,7 @@ class RequestTally:
         self._max_latency = math.inf if max_latency is None else max_latency
         self._ok = 0
         self._failures: Counter[Outcome] = Counter()
-        self._left_late = 0
+        self._timed = 0
         self._slow = 0
 
     def observe(self, outcome: Outcome, seconds: float) -> None:
@@ -76,15 +77,16 @@ class RequestTally:
             self._ok += 1
         elif outcome in _FAILURES:
             self._failures[outcome] += 1
-        elif outcome is Outcome.CANCELLED and is_slow:
-            self._left_late += 1  # else an agent so slow that every caller gives up would look well
-        else:
-            return
+            if outcome is not Outcome.DEADLINE_EXCEEDED:
+                return
+        elif outcome is not Outcome.CANCELLED or not is_slow:
+            return  # an agent so slow that every caller gives up is not to look well
+        self._timed += 1
         self._slow += is_slow
 
     def counts(self) -> _Counts:
         """Give what was counted since the start."""
-        return _Counts(self._ok, tuple(self._failures[each] for each in FAILURES), self._left_late, self._slow)
+        return _Counts(self._ok, tuple(self._failures[each] for each in FAILURES), self._timed, self._slow)
 
 
 class Window:
@@ -125,6 +127,6 @@ class Window:
             requests=requests,
             failures=failures,
             commonest_failure=by_outcome.most_common(1)[0][0] if failures else None,
-            timed=requests + newest.left_late - oldest.left_late,
+            timed=newest.timed - oldest.timed,
             slow=newest.slow - oldest.slow,
         )

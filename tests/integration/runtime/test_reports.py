@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from mizzen_api.health import HealthCode
 from mizzen_operator.keys import Key
 from mizzen_operator.state_client import StateClient
 from mizzen_operator.status.pod_report import PodReport, parse_report
@@ -50,10 +51,12 @@ def test_a_runtime_whose_database_cannot_be_opened_names_it_and_the_reason(start
     (tmp_path / "folder").mkdir()
     runtime = start(config(path=str(tmp_path / "folder")))
     wait_wired(runtime)
-    until(lambda: read(runtime).unhealthy, "its service was asked")
-    ((name, reason),) = read(runtime).unhealthy
-    assert name == "database"
-    assert reason
+    until(lambda: read(runtime).reasons, "its service was asked")
+    report = read(runtime)
+    assert report.is_settled
+    (reason,) = report.reasons
+    assert (reason.code, reason.title) == (HealthCode.SERVICE_UNHEALTHY, "Service 'database' is not healthy")
+    assert reason.detail
 
 
 def test_a_runtime_under_the_test_profile_says_so(start: Start, tmp_path: Path) -> None:

@@ -241,6 +241,10 @@ def moody(tmp_path: Path, required: str, **settings: str) -> Json:
     return service("cache", "CacheService", "acme:Moody", sources=[source], required=required)
 
 
+def health_codes(runtime: RuntimeProcess) -> list[str]:
+    return [reason["code"] for reason in runtime.request("GET", "/v1/health").json["reasons"]]
+
+
 READY_WITHOUT = {"AtStart": 200, "Always": 503, "Never": 200}
 """What `/readyz` answers when a service has failed, by when it is required."""
 
@@ -260,14 +264,18 @@ def test_a_service_that_fails_later_shows_as_required_says(
     assert runtime.manage("/livez").status == 200
     (told,) = runtime.manage("/state").json["services"]
     assert (told["healthy"], told["reason"]) == (False, "its health check says no")
+    until(lambda: health_codes(runtime)[-1:] == ["ServiceUnhealthy"], "health tells it")
     report = runtime.request("GET", "/v1/health")
     assert report.status == READY_WITHOUT[required]
-    assert report.json == {
-        "status": "unhealthy" if required == "Always" else "degraded",
-        "services": [
-            {"name": "cache", "status": "unhealthy", "required": required, "reason": "its health check says no"}
-        ],
-    }
+    assert (report.json["status"], report.json["ready"]) == (
+        ("unhealthy", False) if required == "Always" else ("degraded", True)
+    )
+    assert health_codes(runtime) == [*(["NotReady"] if required == "Always" else []), "ServiceUnhealthy"]
+    told = report.json["reasons"][-1]
+    assert (told["title"], told["detail"]) == ("Service 'cache' is not healthy", "its health check says no")
+    assert report.json["services"] == [
+        {"name": "cache", "status": "unhealthy", "required": required, "reason": "its health check says no"}
+    ]
     if required == "Never":
         model_server.will(says("I do without"))
         assert runtime.run("Hello").status == 200
@@ -279,9 +287,10 @@ def test_a_service_that_fails_later_shows_as_required_says(
     (tmp_path / "mood").write_text("well")
     until(lambda: runtime.metric(up) == 1, "it is up again")
     wait_ready(runtime)
-    assert runtime.request("GET", "/v1/health").json["status"] == "healthy"
+    assert runtime.request("GET", "/v1/health").status == 200
     model_server.will(says("Back"))
     assert runtime.run("Hello").status == 200
+    until(lambda: runtime.request("GET", "/v1/health").json["status"] == "healthy", "it is well again", 60)
 
 
 def test_a_start_waits_for_a_service_and_never_gives_up(

@@ -21,11 +21,11 @@ from manifests.settings_page import settings_model
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.conditions import ConditionType, Reason
 from mizzen_api.contract import RuntimeConfig
+from mizzen_api.health import HealthStatus
 from mizzen_api.names import API_VERSION, KIND
 from mizzen_api.problems import Problem
 from mizzen_api.rendering import runtime_config
 from mizzen_runtime.container import AgentServices
-from mizzen_runtime.health_report import HealthStatus
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.mounted_files import AGAIN_AT_MOST_SECONDS, AGAIN_SECONDS, CHECK_SECONDS
 from mizzen_runtime.own_code.imports import OwnCodeLoader

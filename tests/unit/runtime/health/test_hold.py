@@ -41,7 +41,7 @@ def test_what_is_told_changes_at_most_once_in_the_time_of_the_hold(
     sequence: Sequence[tuple[float, list[HealthReason]]],
 ) -> None:
     hold, now, changed_at = Hold(), 0.0, list[float]()
-    before = set[tuple[str, str, str]]()
+    before = set[tuple[str, str, HealthStatus]]()
     for pause, present in sequence:
         now += pause
         told = {(each.code, each.subject, each.status) for each in hold.note(present, now)}

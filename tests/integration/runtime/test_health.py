@@ -1,0 +1,112 @@
+"""A real runtime whose model fails, or is slow: it says so, everywhere, and goes on being alive and ready."""
+
+import time
+
+from tests.integration.runtime import model_server as model
+from tests.integration.runtime.model_server import Exchange, ModelServer
+from tests.integration.runtime.process import START_SECONDS, Json, RuntimeProcess, Start, config_of, scripted, until
+
+
+def watched(server: ModelServer, **health: float) -> Json:
+    """Give an agent about which something is said soon."""
+    return {**config_of(scripted(server)), "health": {"minRequests": 6, "windowSeconds": 10, **health}}
+
+
+def report(runtime: RuntimeProcess) -> Json:
+    answer = runtime.request("GET", "/v1/health")
+    assert answer.status == (200 if answer.json["ready"] else 503)
+    return answer.json
+
+
+def told(runtime: RuntimeProcess) -> dict[str, str]:
+    """Give the status that each reason makes."""
+    return {reason["code"]: reason["status"] for reason in report(runtime)["reasons"]}
+
+
+def wait_ready(runtime: RuntimeProcess) -> None:
+    until(lambda: runtime.manage("/readyz").status == 200, "it is ready", START_SECONDS)
+
+
+def assert_alive_and_ready(runtime: RuntimeProcess) -> None:
+    assert (runtime.manage("/livez").status, runtime.manage("/readyz").status) == (200, 200)
+    assert report(runtime)["ready"] is True
+
+
+def test_a_storm_of_errors_is_told_everywhere_and_takes_no_pod_away_and_its_end_is_told(
+    start: Start, model_server: ModelServer
+) -> None:
+    runtime = start(watched(model_server))
+    wait_ready(runtime)
+    assert report(runtime) == {"status": "healthy", "ready": True, "reasons": [], "services": []}
+
+    model_server.otherwise = model.fails(500)
+    for _ in range(6):
+        assert runtime.run("Hello").status == 503
+    until(lambda: told(runtime) == {"ErrorRate": "unhealthy"}, "it is told")
+    assert_alive_and_ready(runtime)
+    (reason,) = report(runtime)["reasons"]
+    assert reason["figures"] == (
+        "6 of 6 requests of the last 10 s failed (100.0 %), most often with model_unavailable."
+    )
+    state = runtime.manage("/state").json["health"]
+    assert (state["status"], [each["code"] for each in state["reasons"]]) == ("unhealthy", ["ErrorRate"])
+    assert runtime.metric('mizzen_health_status{status="unhealthy"}') == 1
+    assert runtime.metric('mizzen_health_reason{reason="ErrorRate"}') == 1
+    line = runtime.wait_logged("health has changed")
+    assert (line["level"], line["status"]) == ("warning", "unhealthy")
+
+    model_server.otherwise = model.says("Back")
+    assert runtime.run("Hello").status == 200
+    until(lambda: report(runtime)["status"] == "healthy", "it is well again", 90)
+    assert runtime.metric('mizzen_health_status{status="healthy"}') == 1
+
+
+def test_some_errors_make_it_degraded_and_one_does_not(start: Start, model_server: ModelServer) -> None:
+    runtime = start(watched(model_server, maxErrorRatePercent=20))
+    wait_ready(runtime)
+    model_server.otherwise = model.says("Well")
+    model_server.will(model.fails(500))
+    for _ in range(6):
+        runtime.run("Hello")
+    looked = time.monotonic() + 2
+    until(lambda: time.monotonic() > looked, "it has looked at them")
+    assert told(runtime) == {}
+
+    model_server.will(*[model.fails(500)] * 2)
+    for _ in range(2):
+        assert runtime.run("Hello").status == 503
+    until(lambda: told(runtime) == {"ErrorRate": "degraded"}, "it is told")
+    assert_alive_and_ready(runtime)
+
+
+def slowly(exchange: Exchange) -> None:
+    """Answer after half a second."""
+    time.sleep(0.5)
+    model.says("At last")(exchange)
+
+
+def test_slow_requests_are_told_where_they_are_not_to_be(start: Start, model_server: ModelServer) -> None:
+    runtime = start(watched(model_server, maxLatencySeconds=0.25))
+    wait_ready(runtime)
+    model_server.otherwise = slowly
+    for _ in range(6):
+        assert runtime.run("Hello").status == 200
+    until(lambda: told(runtime) == {"Latency": "degraded"}, "it is told")
+    assert_alive_and_ready(runtime)
+
+
+def test_an_agent_so_slow_that_every_caller_gives_up_does_not_look_well(
+    start: Start, model_server: ModelServer
+) -> None:
+    runtime = start(watched(model_server, maxLatencySeconds=0.25))
+    wait_ready(runtime)
+    model_server.otherwise = model.hangs
+    callers = [runtime.open_run({"input": "Hello"}) for _ in range(6)]
+    until(lambda: len(model_server.requests) == 6, "all have reached the model")
+    given_up = time.monotonic() + 0.5
+    until(lambda: time.monotonic() > given_up, "their patience is over")
+    for caller in callers:
+        caller.close()
+    until(lambda: told(runtime) == {"Latency": "degraded"}, "it is told")
+    assert runtime.outcome("cancelled") == 6
+    assert_alive_and_ready(runtime)
