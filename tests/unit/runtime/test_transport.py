@@ -7,10 +7,10 @@ import pytest
 
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.http.asgi import Message, Receive, Scope, Send, respond
-from mizzen_runtime.http.body import BodyRefused, ClientGone, read_run_body
+from mizzen_runtime.http.body import ClientGone, read_run_body
 from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.management import ManagementApp
-from mizzen_runtime.http.problem import ProblemDetails
+from mizzen_runtime.http.problem import ProblemDetails, RequestRefused
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
 
@@ -63,7 +63,7 @@ class Sent:
 async def test_a_body_is_counted_as_it_arrives() -> None:
     chunk = {"type": "http.request", "body": b"x" * 6, "more_body": True}
 
-    with pytest.raises(BodyRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await read_run_body(scope_of(), receiving(chunk, chunk), 10)
 
     assert refused.value.details.status == 413
@@ -83,7 +83,7 @@ async def test_a_body_of_nothing_but_unknown_fields_is_refused_at_once() -> None
     body = json.dumps({f"{'x' * 5}{i}": 1 for i in range(70_000)}).encode()
     started = time.process_time()
 
-    with pytest.raises(BodyRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await read_run_body(scope_of(), receiving({"type": "http.request", "body": body}), len(body))
 
     assert time.process_time() - started < 0.3, "the event loop stands still meanwhile"
