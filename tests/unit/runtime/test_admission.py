@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from mizzen_runtime.admission import AdmissionGate, Priority
+from mizzen_runtime.admission_metrics import observed_gate
 from mizzen_runtime.errors import Outcome, RunError
 from tests.support.virtual_time import now, run
 
@@ -421,3 +424,21 @@ async def full_width(gate: AdmissionGate, max_running: int) -> None:
         for number in range(max_running):
             await door.ask(str(number))
         assert len(door.begun) == max_running
+
+
+def test_prometheus_sees_the_queue_and_the_limit() -> None:
+    registry = CollectorRegistry()
+    value = registry.get_sample_value
+
+    async def main() -> None:
+        gate = observed_gate(registry, max_running=1, max_queued=3)
+        assert (value("mizzen_requests_running_limit"), value("mizzen_requests_queued")) == (1, 0)
+        async with door_of(gate) as door:
+            far = time.perf_counter() + FAR
+            for name in "abc":
+                await door.ask(name, deadline=far)
+            assert value("mizzen_requests_queued") == 2
+        assert value("mizzen_requests_queued") == 0
+        assert value("mizzen_queue_duration_seconds_count") == 2, "the first need not wait"
+
+    asyncio.run(main())
