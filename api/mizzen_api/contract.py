@@ -6,15 +6,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mizzen_api.base import ApiModel
-from mizzen_api.duration import MAX_DURATION_SECONDS, seconds
-from mizzen_api.health import (
-    MAX_ERROR_RATE_PERCENT,
-    MAX_WINDOW_SECONDS,
-    MIN_REQUESTS,
-    MIN_WINDOW_SECONDS,
-    WINDOW,
-    HealthState,
-)
+from mizzen_api.duration import MAX_DURATION_SECONDS
+from mizzen_api.health import HealthState, RuntimeHealth
+from mizzen_api.limits import RuntimeLimits
 from mizzen_api.problems import Problem, shortened
 from mizzen_api.services import Required, Scope
 
@@ -160,19 +154,6 @@ class RuntimeService(ApiModel):
     """Who shares it."""
 
 
-class RuntimeHealth(ApiModel):
-    """When the agent counts as not well; see `HealthSpec`."""
-
-    max_error_rate_percent: Annotated[int, Field(ge=1, le=99)] = MAX_ERROR_RATE_PERCENT
-    """Share of the requests that may fail."""
-    min_requests: Annotated[int, Field(ge=1)] = MIN_REQUESTS
-    """How many requests there must have been."""
-    window_seconds: Annotated[float, Field(ge=MIN_WINDOW_SECONDS, le=MAX_WINDOW_SECONDS)] = seconds(WINDOW)
-    """Which requests count: those that ended within this time."""
-    max_latency_seconds: Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS)] | None = None
-    """What 99 of 100 requests may take at most; any time without it."""
-
-
 class RuntimeConfig(ApiModel):
     """All that a runtime needs to know about its agent, as written into the revision's ConfigMap."""
 
@@ -197,7 +178,9 @@ class RuntimeConfig(ApiModel):
     services: tuple[RuntimeService, ...] | None = None
     """What the agent gets injected; absent where it gets nothing."""
     health: RuntimeHealth | None = None
-    """When the agent counts as not well; absent where the resource leaves it to the runtime."""
+    """When the agent counts as not well; absent where the resource leaves all of it to the defaults."""
+    limits: RuntimeLimits | None = None
+    """How much at once and how long; absent where the resource leaves all of it to the defaults."""
     secret_variables: tuple[str, ...] | None = None
     """Environment variables of the pod that come from Secrets, by name: what own code says when it fails at start is
     told without their values. Absent where there are none, or no own code."""

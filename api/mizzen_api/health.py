@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from mizzen_api.base import ApiModel
-from mizzen_api.duration import DURATION_PATTERN, Duration, seconds
+from mizzen_api.duration import DURATION_PATTERN, MAX_DURATION_SECONDS, Duration, seconds
 
 MAX_ERROR_RATE_PERCENT: Final = 10
 """`spec.health.maxErrorRatePercent` without it."""
@@ -54,6 +54,29 @@ class HealthSpec(ApiModel):
     its end too."""
     max_latency: Duration | None = None
     """What 99 of 100 requests may take at most. Without it nothing is said of the time that they take."""
+
+
+class RuntimeHealth(ApiModel):
+    """The same as the runtime reads it."""
+
+    max_error_rate_percent: Annotated[int, Field(ge=1, le=99)] = MAX_ERROR_RATE_PERCENT
+    """Share of the requests that may fail."""
+    min_requests: Annotated[int, Field(ge=1)] = MIN_REQUESTS
+    """How many requests there must have been."""
+    window_seconds: Annotated[float, Field(ge=MIN_WINDOW_SECONDS, le=MAX_WINDOW_SECONDS)] = seconds(WINDOW)
+    """Which requests count: those that ended within this time."""
+    max_latency_seconds: Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS)] | None = None
+    """What 99 of 100 requests may take at most; any time without it."""
+
+
+def runtime_health(health: HealthSpec) -> RuntimeHealth:
+    """Give the settings as the runtime reads them."""
+    return RuntimeHealth(
+        max_error_rate_percent=health.max_error_rate_percent,
+        min_requests=health.min_requests,
+        window_seconds=seconds(health.window),
+        max_latency_seconds=seconds(health.max_latency) if health.max_latency is not None else None,
+    )
 
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]

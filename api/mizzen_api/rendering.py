@@ -9,7 +9,6 @@ from mizzen_api.contract import (
     MOUNT_ROOT,
     ConfigMapSource,
     RuntimeConfig,
-    RuntimeHealth,
     RuntimeModel,
     RuntimeSecret,
     RuntimeService,
@@ -21,7 +20,8 @@ from mizzen_api.contract import (
     settings_path,
 )
 from mizzen_api.duration import seconds
-from mizzen_api.health import HealthSpec
+from mizzen_api.health import HealthSpec, runtime_health
+from mizzen_api.limits import Limits, runtime_limits
 from mizzen_api.services import ServiceSpec
 
 
@@ -46,7 +46,8 @@ def runtime_config(agent: AgentDeployment, revision: str, root: str = MOUNT_ROOT
         secrets=tuple(_secret(secret, root) for secret in agent.spec.secrets or ()) or None,
         services=tuple(_service(service, root) for service in agent.spec.services or ()) or None,
         models=tuple(_model(index, model, root) for index, model in enumerate(agent.spec.models or ())),
-        health=_health(agent.spec.health) if agent.spec.health is not None else None,
+        health=runtime_health(agent.spec.health) if (agent.spec.health or HealthSpec()) != HealthSpec() else None,
+        limits=runtime_limits(agent.spec.limits) if (agent.spec.limits or Limits()) != Limits() else None,
         secret_variables=_secret_variables(agent) if _has_own_code(agent) else None,
     )
 
@@ -76,15 +77,6 @@ def _secret(secret: NamedSecret, root: str) -> RuntimeSecret:
     reference = secret.secret_key_ref
     source = SecretSource(name=reference.name, key=reference.key, path=secret_path(secret.name, root))
     return RuntimeSecret(name=secret.name, source=source)
-
-
-def _health(health: HealthSpec) -> RuntimeHealth:
-    return RuntimeHealth(
-        max_error_rate_percent=health.max_error_rate_percent,
-        min_requests=health.min_requests,
-        window_seconds=seconds(health.window),
-        max_latency_seconds=seconds(health.max_latency) if health.max_latency is not None else None,
-    )
 
 
 def _service(service: ServiceSpec, root: str) -> RuntimeService:

@@ -21,6 +21,10 @@ class Outcome(StrEnum):
     """A service that the agent needs cannot be reached, or does not answer in time."""
     DEADLINE_EXCEEDED = "deadline_exceeded"
     """The request took longer than it may."""
+    OVERLOADED = "overloaded"
+    """As many requests run and wait as the agent's limits allow."""
+    DRAINING = "draining"
+    """The pod was asked to leave before the item of a batch had begun."""
     AGENT_FAILED = "agent_failed"
     """The agent's own code failed, such as a tool."""
     CANCELLED = "cancelled"
@@ -37,7 +41,7 @@ class RunError(Exception):
             outcome: Which of the set.
             detail: What happened and what helps, in one sentence. Never another exception's text: that may hold
                 what a model answered, or a password in a connection string.
-            retry_after: Seconds after which it is worth asking again, where a provider said so.
+            retry_after: Seconds after which it is worth asking again, where a provider or the agent's gate said so.
         """
         super().__init__(detail)
         self.outcome = outcome

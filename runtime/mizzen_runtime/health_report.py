@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mizzen_api.health import HealthCode, HealthReason, HealthState, HealthStatus
+from mizzen_api.health import HealthCode, HealthReason, HealthStatus
+from mizzen_runtime.health.watch import HealthWatch
 from mizzen_runtime.lifecycle import Lifecycle
+from mizzen_runtime.running_services import RunningServices
 from mizzen_runtime.service_health import ServiceState
 
 
@@ -34,20 +36,21 @@ class HealthReport:
     services: tuple[ServiceStatus, ...]
 
 
-def health_report(state: HealthState, services: Iterable[ServiceState]) -> HealthReport:
-    """Tell what is known.
+def health_report(watch: HealthWatch, services: RunningServices) -> HealthReport:
+    """Tell how the agent is now.
 
     Args:
-        state: How the pod is.
+        watch: Knows how the pod is.
         services: The agent's services.
     """
+    state = watch.state()
     return HealthReport(
         status=state.status,
         ready=all(reason.code != HealthCode.NOT_READY for reason in state.reasons),
         reasons=state.reasons,
         services=tuple(
             ServiceStatus(name=each.name, status=_status(each), required=each.required, reason=each.reason)
-            for each in services
+            for each in services.states.values()
         ),
     )
 

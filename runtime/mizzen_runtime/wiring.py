@@ -3,12 +3,15 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from mizzen_api.contract import RuntimeConfig, RuntimeHealth, ServiceReport, StateReport
+from mizzen_api.contract import RuntimeConfig, ServiceReport, StateReport
+from mizzen_api.health import RuntimeHealth
+from mizzen_api.limits import RuntimeLimits
 from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
@@ -20,7 +23,7 @@ from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.health.metrics import HealthCollector
 from mizzen_runtime.health.tally import RequestTally
 from mizzen_runtime.health.watch import HealthSources, HealthWatch
-from mizzen_runtime.health_report import health_report, why_unready
+from mizzen_runtime.health_report import HealthReport, health_report, why_unready
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
@@ -56,6 +59,8 @@ class Runtime:
     """Answers on the traffic port."""
     reports: Reports
     """What the management port can tell."""
+    limits: RuntimeLimits
+    """How much at once, and how long."""
 
 
 def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime:
@@ -82,9 +87,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
 
     built, services = _build(config, secrets, options, host, run)
     in_flight = InFlight()
-    health_settings = config.health or RuntimeHealth()
-    tally = RequestTally(health_settings.max_latency_seconds)
-    health = HealthWatch(health_settings, _health_sources(tally, services, lifecycle))
+    tally, health = _watch_health(config.health or RuntimeHealth(), services, lifecycle)
     registry.register(HealthCollector(health.state))
     metrics = AgentMetrics(
         registry,
@@ -96,8 +99,10 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     )
     dependencies = Dependencies(services, built.deps_type)
     agent = AgentInForce(built)
-    service = AgentService(agent, dependencies, metrics, in_flight, timeout=options.request_timeout)
-    settings = _traffic_settings(config, options, built, services, health)
+    limits = config.limits or RuntimeLimits()
+    service = AgentService(agent, dependencies, metrics, in_flight, timeout=limits.request_timeout_seconds)
+    told = partial(health_report, health, services)
+    settings = _traffic_settings(config, options, limits, built, told)
     lasting = _lasting_state(config, options, built)
     reports = Reports(
         readiness=lambda: {"services": services.ready} if services.states else {},
@@ -107,7 +112,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     )
     renewal = AgentRenewal(config, secrets, agent, reloads)
     files = MountedFiles([*services.watched(), *renewal.watched()], seen)
-    return Runtime(agent, services, health, files, traffic_app(service, lifecycle, settings), reports)
+    return Runtime(agent, services, health, files, traffic_app(service, lifecycle, settings), reports, limits)
 
 
 def _build(
@@ -153,30 +158,40 @@ def _other_secrets(config: RuntimeConfig) -> list[str]:
     return [*variables, *(value for source in sources for value in values_of(source))]
 
 
-def _health_sources(tally: RequestTally, services: RunningServices, lifecycle: Lifecycle) -> HealthSources:
-    return HealthSources(
+def _watch_health(
+    settings: RuntimeHealth, services: RunningServices, lifecycle: Lifecycle
+) -> tuple[RequestTally, HealthWatch]:
+    """Give what is to be told of each request that ends, and what watches over the pod's health."""
+    tally = RequestTally(settings.max_latency_seconds)
+    sources = HealthSources(
         requests=tally,
         unready=lambda: why_unready(services.states.values(), lifecycle),
         unhealthy_services=lambda: {
             state.name: state.reason for state in services.states.values() if state.healthy is False
         },
+        breakers=dict,
     )
+    return tally, HealthWatch(settings, sources)
 
 
 def _traffic_settings(
-    config: RuntimeConfig, options: Options, built: BuiltAgent, services: RunningServices, health: HealthWatch
+    config: RuntimeConfig,
+    options: Options,
+    limits: RuntimeLimits,
+    built: BuiltAgent,
+    health: Callable[[], HealthReport],
 ) -> TrafficSettings:
     return TrafficSettings(
         revision=config.revision,
         max_body_bytes=options.max_body_bytes,
-        request_timeout=options.request_timeout,
+        request_timeout=limits.request_timeout_seconds,
         agent_card=agent_card(
             name=config.name,
             description=built.description,
             revision=config.revision,
             output_schema=built.output_schema,
         ),
-        health=lambda: health_report(health.state(), services.states.values()),
+        health=health,
     )
 
 

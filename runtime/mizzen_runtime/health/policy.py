@@ -7,8 +7,7 @@ told changes at most once in `HOLD_SECONDS`, and holds all that was the case wit
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mizzen_api.contract import RuntimeHealth
-from mizzen_api.health import REMEDIES, HealthCode, HealthReason, HealthState, HealthStatus
+from mizzen_api.health import REMEDIES, HealthCode, HealthReason, HealthState, HealthStatus, RuntimeHealth
 from mizzen_runtime.health.hold import Hold
 from mizzen_runtime.health.tally import Figures
 
@@ -20,22 +19,21 @@ SLOW_PERCENT = 1
 """Share of the requests that may be slow, in percent."""
 FEWEST = 2
 """Requests that must have failed or been slow, whatever their share is: one is chance."""
-FULL_PERCENT = 90
-"""Part of the queue that must be taken, in percent, for it to count as full: somebody always just leaves it."""
-FULL_SECONDS = 5.0
-"""How long it must have been so: a burst is what a queue is for."""
+BREAKER_SECONDS = 5.0
+"""How long a breaker must not have been closed: a provider may ask once to be left alone for a second."""
 
 _ORDER = {code.value: place for place, code in enumerate(HealthCode)}
 _WORSE: dict[HealthStatus, int] = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
-    """The requests that wait for their turn."""
+class BreakerSignal:
+    """A circuit breaker that is not closed."""
 
-    waiting: int
-    room: int
-    """How many may wait."""
+    is_open: bool
+    """Whether no call passes. If not, the next ones decide whether it closes."""
+    figures: str = ""
+    """What made it open, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +44,8 @@ class HealthSignals:
     """The requests of the window."""
     unhealthy_services: Mapping[str, str] = field(default_factory=dict)
     """Why each service is not healthy that is not, by name."""
-    open_breakers: Mapping[str, str] = field(default_factory=dict)
-    """Why each circuit breaker is not closed that is not, by name."""
-    queue: Queue | None = None
-    """None where no limit is set."""
+    breakers: Mapping[str, BreakerSignal] = field(default_factory=dict)
+    """The circuit breakers that are not closed, by name."""
 
 
 class HealthPolicy:
@@ -58,12 +54,14 @@ class HealthPolicy:
     def __init__(self, settings: RuntimeHealth) -> None:
         """Find everything well at first."""
         self._settings = settings
+        self._seconds = f"{settings.window_seconds:g} s"
         percent = settings.max_error_rate_percent
         self._too_many_fail = _Share(percent, settings.min_requests)
         self._most_fail = _Share(max(percent, UNHEALTHY_PERCENT), settings.min_requests)
         self._too_many_slow = _Share(SLOW_PERCENT, settings.min_requests)
-        self._queue_full = _Share(FULL_PERCENT, 1, fewest=1)
-        self._full_since: float | None = None
+        self._too_many_turned_away = _Share(percent, settings.min_requests)
+        self._not_closed_since: dict[str, float] = {}
+        self._half_open_since: dict[str, float] = {}
         self._hold = Hold()
 
     def judge(self, signals: HealthSignals, now: float) -> tuple[HealthReason, ...]:
@@ -80,24 +78,40 @@ class HealthPolicy:
         for service, detail in sorted(signals.unhealthy_services.items()):
             title = f"Service {service!r} is not healthy"
             yield _reason(HealthCode.SERVICE_UNHEALTHY, title, detail.removesuffix("."), subject=service)
-        for breaker, detail in sorted(signals.open_breakers.items()):
-            title = f"The circuit breaker of {breaker!r} is open"
-            yield _reason(HealthCode.BREAKER_OPEN, title, detail.removesuffix("."), subject=breaker)
-        yield from self._queue(signals.queue, now)
+        yield from self._breakers(signals.breakers, now)
+        yield from self._queue(signals.figures)
         yield from self._errors(signals.figures)
         yield from self._latency(signals.figures)
 
-    def _queue(self, queue: Queue | None, now: float) -> Iterator[HealthReason]:
-        if queue is None or not self._queue_full.is_too_large(queue.waiting, queue.room):
-            self._full_since = None
-            return
-        self._full_since = now if self._full_since is None else self._full_since
-        if now - self._full_since >= FULL_SECONDS:
+    def _breakers(self, breakers: Mapping[str, BreakerSignal], now: float) -> Iterator[HealthReason]:
+        """Give those that have not been closed for a while.
+
+        One that waits for a call to decide does so for as long as nobody asks: then it says nothing after a while,
+        like requests that are no longer in the window.
+        """
+        half_open = [name for name, breaker in breakers.items() if not breaker.is_open]
+        self._not_closed_since = {name: self._not_closed_since.get(name, now) for name in breakers}
+        self._half_open_since = {name: self._half_open_since.get(name, now) for name in half_open}
+        for name, breaker in sorted(breakers.items()):
+            waited = now - self._half_open_since.get(name, now)
+            if now - self._not_closed_since[name] >= BREAKER_SECONDS and waited < self._settings.window_seconds:
+                yield _reason(
+                    HealthCode.BREAKER_OPEN,
+                    f"The circuit breaker {name!r} is open",
+                    "so many calls failed or were slow, or the other side asked for it, that few are made or none",
+                    subject=name,
+                    figures=breaker.figures,
+                )
+
+    def _queue(self, figures: Figures) -> Iterator[HealthReason]:
+        came = figures.turned_away + figures.requests
+        if self._too_many_turned_away.is_too_large(figures.turned_away, came):
             yield _reason(
                 HealthCode.QUEUE_FULL,
-                "The queue is full",
-                f"it has been for {FULL_SECONDS:g} s, and requests are turned away",
-                figures=f"{queue.waiting} of at most {queue.room} requests wait.",
+                "Requests are turned away",
+                f"as many run and wait as spec.limits allows, and more than {self._too_many_turned_away.percent} % "
+                "found no place",
+                figures=f"{figures.turned_away} of {came} requests of the last {self._seconds} did.",
             )
 
     def _errors(self, figures: Figures) -> Iterator[HealthReason]:
@@ -116,7 +130,7 @@ class HealthPolicy:
             detail,
             status="unhealthy" if most else "degraded",
             figures=(
-                f"{figures.failures} of {figures.requests} requests of the last {self._settings.window_seconds:g} s "
+                f"{figures.failures} of {figures.requests} requests of the last {self._seconds} "
                 f"failed ({share:.1f} %), most often with {figures.commonest_failure}."
             ),
         )
@@ -130,7 +144,7 @@ class HealthPolicy:
             "Requests take too long",
             f"more than one of a hundred took longer than {bound:g} s, which is spec.health.maxLatency",
             figures=(
-                f"{figures.slow} of {figures.timed} requests of the last {self._settings.window_seconds:g} s did "
+                f"{figures.slow} of {figures.timed} requests of the last {self._seconds} did "
                 f"({100 * figures.slow / figures.timed:.1f} %)."
             ),
         )
@@ -175,17 +189,15 @@ def _reason(
 class _Share:
     """A share of something that is too large: until it is below `LEAVE_AT` of the bound that it was above."""
 
-    def __init__(self, percent: float, least_whole: int, *, fewest: int = FEWEST) -> None:
+    def __init__(self, percent: float, least_whole: int) -> None:
         """Find it small enough at first.
 
         Args:
             percent: What it may be.
             least_whole: Of how much at least; of less, nothing is said.
-            fewest: How many it takes, whatever their share is.
         """
         self.percent = percent
         self._least_whole = least_whole
-        self._fewest = fewest
         self._is_too_large = False
 
     def is_too_large(self, part: int, whole: int) -> bool:
@@ -194,6 +206,6 @@ class _Share:
         self._is_too_large = (
             whole >= factor * self._least_whole
             and 100 * part > factor * self.percent * whole
-            and (self._is_too_large or part >= self._fewest)
+            and (self._is_too_large or part >= FEWEST)
         )
         return self._is_too_large

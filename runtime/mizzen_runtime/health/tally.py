@@ -32,6 +32,7 @@ class _Counts(NamedTuple):
     """Each of `FAILURES` in its order."""
     timed: int
     slow: int
+    turned_away: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Figures:
     too long a time. Other failures come at once most often, and would make an agent that fails look fast."""
     slow: int = 0
     """How many of these took longer than they are to."""
+    turned_away: int = 0
+    """Requests that came when as many ran and waited as may; they are none of the above."""
 
 
 class RequestTally:
@@ -64,6 +67,7 @@ class RequestTally:
         self._failures: Counter[Outcome] = Counter()
         self._timed = 0
         self._slow = 0
+        self._turned_away = 0
 
     def observe(self, outcome: Outcome, seconds: float) -> None:
         """Count one request that ended.
@@ -79,6 +83,9 @@ class RequestTally:
             self._failures[outcome] += 1
             if outcome is not Outcome.DEADLINE_EXCEEDED:
                 return
+        elif outcome is Outcome.OVERLOADED:
+            self._turned_away += 1
+            return
         elif outcome is not Outcome.CANCELLED or not is_slow:
             return  # an agent so slow that every caller gives up is not to look well
         self._timed += 1
@@ -86,7 +93,8 @@ class RequestTally:
 
     def counts(self) -> _Counts:
         """Give what was counted since the start."""
-        return _Counts(self._ok, tuple(self._failures[each] for each in FAILURES), self._timed, self._slow)
+        failures = tuple(self._failures[each] for each in FAILURES)
+        return _Counts(self._ok, failures, self._timed, self._slow, self._turned_away)
 
 
 class Window:
@@ -129,4 +137,5 @@ class Window:
             commonest_failure=by_outcome.most_common(1)[0][0] if failures else None,
             timed=newest.timed - oldest.timed,
             slow=newest.slow - oldest.slow,
+            turned_away=newest.turned_away - oldest.turned_away,
         )

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mizzen_api.contract import RuntimeHealth
-from mizzen_api.health import HealthReason, HealthState
-from mizzen_runtime.health.policy import HealthPolicy, HealthSignals, Queue, not_ready, state_of
+from mizzen_api.health import HealthReason, HealthState, RuntimeHealth
+from mizzen_runtime.health.policy import BreakerSignal, HealthPolicy, HealthSignals, not_ready, state_of
 from mizzen_runtime.health.tally import RequestTally, Window
 
 LOOK_SECONDS = 1.0
@@ -26,10 +25,8 @@ class HealthSources:
     """Gives why the pod is to get no requests; empty if it is to."""
     unhealthy_services: Callable[[], Mapping[str, str]]
     """Gives why each service is not healthy that is known not to be, by name."""
-    open_breakers: Callable[[], Mapping[str, str]] = dict
-    """Gives why each circuit breaker is not closed that is not, by name."""
-    queue: Callable[[], Queue | None] = lambda: None
-    """Gives the requests that wait; None where no limit is set."""
+    breakers: Callable[[], Mapping[str, BreakerSignal]]
+    """Gives the circuit breakers that are not closed, by name."""
 
 
 class HealthWatch:
@@ -66,8 +63,7 @@ class HealthWatch:
         signals = HealthSignals(
             figures=self._window.figures(now),
             unhealthy_services=self._sources.unhealthy_services(),
-            open_breakers=self._sources.open_breakers(),
-            queue=self._sources.queue(),
+            breakers=self._sources.breakers(),
         )
         self._reasons = self._policy.judge(signals, now)
         if _codes(before) != _codes(self._reasons):

@@ -10,20 +10,12 @@ from pydantic_core import PydanticCustomError, from_json
 
 from mizzen_api.problems import Problem, path_of, problems_of
 from mizzen_runtime.http.asgi import CLOSE, Receive, Scope
-from mizzen_runtime.http.problem import ProblemDetails, plain_problem
+from mizzen_runtime.http.problem import ProblemDetails, RequestRefused, plain_problem
 
 _MAX_UNKNOWN_TOLD = 10
 _CLOSE = [CLOSE]
 """For an answer to a body that is not read: what is left of it must not be waited for."""
 _EXAMPLE = 'send an object such as {"input": "Hello"}'
-
-
-class BodyRefused(Exception):  # noqa: N818 - it carries the answer
-    """The body cannot become a request; the answer is in `details`."""
-
-    def __init__(self, details: ProblemDetails) -> None:
-        super().__init__(details.title)
-        self.details = details
 
 
 class ClientGone(Exception):  # noqa: N818 - an event rather than an error
@@ -64,12 +56,12 @@ async def read_run_body(scope: Scope, receive: Receive, limit: int) -> RunBody:
         limit: Bytes that it may have, counted as they arrive.
 
     Raises:
-        BodyRefused: It is of another type than JSON, too large, no JSON, or has wrong fields.
+        RequestRefused: It is of another type than JSON, too large, no JSON, or has wrong fields.
         ClientGone: The client left while sending.
     """
     content_type = _header(scope, b"content-type").partition(b";")[0].strip().lower()
     if content_type and content_type != b"application/json":
-        raise BodyRefused(plain_problem(415, "send the body as content-type: application/json", headers=_CLOSE))
+        raise RequestRefused(plain_problem(415, "send the body as content-type: application/json", headers=_CLOSE))
     return _parse(await _read(scope, receive, limit))
 
 
@@ -97,18 +89,18 @@ def _parse(body: bytes) -> RunBody:
         value = from_json(body, allow_inf_nan=False)  # also refuses what is nested more than 200 deep
     except ValueError as error:
         detail = f"the body is no JSON; {_EXAMPLE}"
-        raise BodyRefused(ProblemDetails(400, "not-json", "The body is no JSON", detail)) from error
+        raise RequestRefused(ProblemDetails(400, "not-json", "The body is no JSON", detail)) from error
     if not isinstance(value, dict):
-        raise BodyRefused(_invalid((Problem(field="", message="must be a JSON object", remedy=_EXAMPLE),)))
+        raise RequestRefused(_invalid((Problem(field="", message="must be a JSON object", remedy=_EXAMPLE),)))
     # Told here, because pydantic would take a second for a body of nothing but unknown fields.
     known = {name: value.pop(name) for name in RunBody.model_fields if name in value}
     unknown = tuple(_unknown(value))
     try:
         run_body = RunBody.model_validate(known)
     except ValidationError as error:
-        raise BodyRefused(_invalid((*problems_of(error), *unknown))) from error
+        raise RequestRefused(_invalid((*problems_of(error), *unknown))) from error
     if unknown:
-        raise BodyRefused(_invalid(unknown))
+        raise RequestRefused(_invalid(unknown))
     return run_body
 
 
@@ -134,15 +126,15 @@ def _invalid(problems: tuple[Problem, ...]) -> ProblemDetails:
     )
 
 
-def _too_large(limit: int) -> BodyRefused:
+def _too_large(limit: int) -> RequestRefused:
     detail = f"a body may have {limit} bytes"
-    return BodyRefused(ProblemDetails(413, "body-too-large", "The body is too large", detail, headers=_CLOSE))
+    return RequestRefused(ProblemDetails(413, "body-too-large", "The body is too large", detail, headers=_CLOSE))
 
 
-def too_slow(seconds: float) -> BodyRefused:
+def too_slow(seconds: float) -> RequestRefused:
     """Give the answer for a body that is not whole after `seconds`."""
     detail = f"the body was not complete after {seconds:g} seconds"
-    return BodyRefused(plain_problem(408, detail, headers=_CLOSE))
+    return RequestRefused(plain_problem(408, detail, headers=_CLOSE))
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

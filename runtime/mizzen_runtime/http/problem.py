@@ -52,6 +52,14 @@ class ProblemDetails:
         await respond(send, self.status, self.to_json(), CONTENT_TYPE, self.headers)
 
 
+class RequestRefused(Exception):  # noqa: N818 - it carries the answer
+    """What was sent cannot become a request; the answer is in `details`."""
+
+    def __init__(self, details: ProblemDetails) -> None:
+        super().__init__(details.title)
+        self.details = details
+
+
 def plain_problem(
     status: int, detail: str, *, request_id: str | None = None, headers: Headers | None = None
 ) -> ProblemDetails:

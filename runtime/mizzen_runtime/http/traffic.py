@@ -27,10 +27,10 @@ from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, St
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.health_report import HealthReport
 from mizzen_runtime.http.asgi import CLOSE, App, Receive, Scope, Send, respond
-from mizzen_runtime.http.body import BodyRefused, ClientGone, RunBody, read_run_body, too_slow
+from mizzen_runtime.http.body import ClientGone, RunBody, read_run_body, too_slow
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
 from mizzen_runtime.http.failures import problem_of
-from mizzen_runtime.http.problem import CONTENT_TYPE, plain_problem
+from mizzen_runtime.http.problem import CONTENT_TYPE, RequestRefused, plain_problem
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
 
@@ -140,7 +140,7 @@ class RunEndpoint:
             body = await self._read(scope, receive, arrived)
             async with CancelWhenClientLeaves(receive):
                 await self._answer(RunRequest(request_id, body.input, arrived), body, send)
-        except BodyRefused as refused:
+        except RequestRefused as refused:
             await replace(refused.details, request_id=request_id).send(send)
         except ClientGone:
             log.info("the client left before its answer", extra={"request_id": request_id})
@@ -149,14 +149,14 @@ class RunEndpoint:
         """Read the body, within the time that the whole request may take.
 
         Raises:
-            BodyRefused: It cannot become a request, or did not come in time.
+            RequestRefused: It cannot become a request, or did not come in time.
             ClientGone: The client left while sending.
         """
         with self._service.receiving(arrived) as reception:
             try:
                 async with asyncio.timeout(self._settings.request_timeout):
                     return await read_run_body(scope, receive, self._settings.max_body_bytes)
-            except BodyRefused:
+            except RequestRefused:
                 reception.outcome = Outcome.INVALID_INPUT
                 raise
             except TimeoutError as error:

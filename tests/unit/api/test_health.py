@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from mizzen_api.agentdeployment import AgentDeployment
-from mizzen_api.contract import RuntimeHealth
-from mizzen_api.health import HealthSpec
+from mizzen_api.health import RuntimeHealth
 from mizzen_api.rendering import runtime_config
 from tests.unit.api.test_agentdeployment import refusal, resource
 
@@ -21,8 +20,8 @@ def test_a_resource_that_says_nothing_renders_as_it_did_before_there_was_anythin
 
 
 def test_the_runtime_takes_what_is_left_out_to_be_what_the_resource_takes_it_to_be() -> None:
-    assert rendered(health={}) == RuntimeHealth()
-    assert HealthSpec() == HealthSpec(max_error_rate_percent=10, min_requests=10, window="2m", max_latency=None)
+    assert rendered(health={}) is None
+    assert rendered(health={"maxLatency": "9s"}) == RuntimeHealth(max_latency_seconds=9)
 
 
 def test_every_field_reaches_the_runtime() -> None:

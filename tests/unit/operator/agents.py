@@ -101,6 +101,12 @@ FULL_SPEC: dict[str, Any] = {
         {"model": "openai:gpt-5", "apiKey": {"secretKeyRef": {"name": "openai", "key": "api.key"}}},
     ],
     "health": {"maxErrorRatePercent": 5, "minRequests": 50, "window": "5m", "maxLatency": "2500ms"},
+    "limits": {
+        "maxConcurrentRequests": 20,
+        "maxQueuedRequests": 0,
+        "requestTimeout": "1m30.5s",
+        "batchTimeout": "2h",
+    },
     "replicas": 3,
     "pod": EVERY_POD_FIELD,
 }

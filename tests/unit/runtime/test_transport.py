@@ -7,10 +7,10 @@ import pytest
 
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.http.asgi import Message, Receive, Scope, Send, respond
-from mizzen_runtime.http.body import BodyRefused, ClientGone, read_run_body
+from mizzen_runtime.http.body import ClientGone, read_run_body
 from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.management import ManagementApp
-from mizzen_runtime.http.problem import ProblemDetails
+from mizzen_runtime.http.problem import ProblemDetails, RequestRefused
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
 
@@ -63,7 +63,7 @@ class Sent:
 async def test_a_body_is_counted_as_it_arrives() -> None:
     chunk = {"type": "http.request", "body": b"x" * 6, "more_body": True}
 
-    with pytest.raises(BodyRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await read_run_body(scope_of(), receiving(chunk, chunk), 10)
 
     assert refused.value.details.status == 413
@@ -83,7 +83,7 @@ async def test_a_body_of_nothing_but_unknown_fields_is_refused_at_once() -> None
     body = json.dumps({f"{'x' * 5}{i}": 1 for i in range(70_000)}).encode()
     started = time.process_time()
 
-    with pytest.raises(BodyRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await read_run_body(scope_of(), receiving({"type": "http.request", "body": body}), len(body))
 
     assert time.process_time() - started < 0.3, "the event loop stands still meanwhile"
@@ -112,10 +112,18 @@ def test_every_way_to_end_badly_has_an_answer(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize(("given", "sent"), [(None, b"1"), (0.2, b"1"), (7.0, b"7"), (7.1, b"8")])
-def test_an_unavailable_model_says_when_to_come_back(given: float | None, sent: bytes) -> None:
-    problem = problem_of(RunError(Outcome.MODEL_UNAVAILABLE, "x", retry_after=given), "r1")
+@pytest.mark.parametrize("outcome", [Outcome.MODEL_UNAVAILABLE, Outcome.OVERLOADED, Outcome.DRAINING])
+def test_what_may_be_better_in_a_while_says_when_to_come_back(
+    outcome: Outcome, given: float | None, sent: bytes
+) -> None:
+    problem = problem_of(RunError(outcome, "x", retry_after=given), "r1")
 
     assert problem.headers == [(b"retry-after", sent)]
+
+
+def test_an_overloaded_agent_answers_429_and_one_that_leaves_503() -> None:
+    assert problem_of(RunError(Outcome.OVERLOADED, "x"), "r1").status == 429
+    assert problem_of(RunError(Outcome.DRAINING, "x"), "r1").status == 503
 
 
 async def test_a_problem_is_sent_as_rfc_9457_has_it() -> None:

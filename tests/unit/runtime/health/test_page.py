@@ -7,13 +7,11 @@ import yaml
 
 from manifests.chart_values import CHECKOUT
 from mizzen_api.agentdeployment import AgentDeployment
-from mizzen_api.contract import RuntimeHealth
-from mizzen_api.health import HealthCode, HealthReason, HealthSpec
+from mizzen_api.health import HealthCode, HealthReason, HealthSpec, RuntimeHealth
 from mizzen_runtime.errors import Outcome
 from mizzen_runtime.health.hold import HOLD_SECONDS
 from mizzen_runtime.health.policy import (
-    FULL_PERCENT,
-    FULL_SECONDS,
+    BREAKER_SECONDS,
     LEAVE_AT,
     UNHEALTHY_PERCENT,
     HealthPolicy,
@@ -44,7 +42,7 @@ def test_the_settings_are_those_that_hold_without_them() -> None:
 
 
 def test_the_numbers_are_the_codes() -> None:
-    assert f"more than {FULL_PERCENT} % of the queue have been taken for {FULL_SECONDS:g} s" in PAGE
+    assert f"has not been closed for {BREAKER_SECONDS:g} s" in PAGE
     assert f"more than that, and more than {UNHEALTHY_PERCENT} %, fail" in PAGE
     assert f"below {100 * LEAVE_AT:g} % of its bound" in PAGE
     assert f"at most once in {HOLD_SECONDS:g} s" in PAGE

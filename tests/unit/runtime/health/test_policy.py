@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen_api.contract import RuntimeHealth
-from mizzen_api.health import REMEDIES, HealthCode, HealthReason
+from mizzen_api.health import REMEDIES, HealthCode, HealthReason, RuntimeHealth
 from mizzen_runtime.errors import Outcome
 from mizzen_runtime.health.hold import HOLD_SECONDS
-from mizzen_runtime.health.policy import FULL_SECONDS, HealthPolicy, HealthSignals, Queue, not_ready, state_of
+from mizzen_runtime.health.policy import (
+    BREAKER_SECONDS,
+    BreakerSignal,
+    HealthPolicy,
+    HealthSignals,
+    not_ready,
+    state_of,
+)
 from mizzen_runtime.health.tally import Figures
 
 WELL = HealthSignals()
@@ -24,8 +30,12 @@ def of_requests(failures: int, requests: int, slow: int = 0) -> HealthSignals:
     )
 
 
-def queued(waiting: int, room: int = 10) -> HealthSignals:
-    return HealthSignals(queue=Queue(waiting, room))
+def turned_away(times: int, of: int) -> HealthSignals:
+    return HealthSignals(figures=Figures(requests=of - times, turned_away=times))
+
+
+OPEN = HealthSignals(breakers={"model:b": BreakerSignal(is_open=True, figures="60 % failed.")})
+HALF_OPEN = HealthSignals(breakers={"model:b": BreakerSignal(is_open=False)})
 
 
 def judged(*signals: HealthSignals, pause: float = HOLD_SECONDS, **settings: Any) -> list[HealthReason]:
@@ -46,13 +56,6 @@ TABLE: dict[str, tuple[HealthSignals, list[str]]] = {
     "a service is away": (
         HealthSignals(unhealthy_services={"db": "connection refused."}),
         ["degraded ServiceUnhealthy: Service 'db' is not healthy: connection refused."],
-    ),
-    "two breakers are open": (
-        HealthSignals(open_breakers={"model:b": "60 % failed", "model:a": "80 % were slow"}),
-        [
-            "degraded BreakerOpen: The circuit breaker of 'model:a' is open: 80 % were slow.",
-            "degraded BreakerOpen: The circuit breaker of 'model:b' is open: 60 % failed.",
-        ],
     ),
     "one request failed, and no other came": (of_requests(1, 1), []),
     "one of few failed": (of_requests(1, 9), []),
@@ -115,22 +118,44 @@ def test_one_slow_request_or_one_of_a_hundred_says_nothing(slow: int, of: int) -
     assert judged(of_requests(0, of, slow=slow), max_latency_seconds=1) == []
 
 
-def test_a_queue_is_full_when_it_has_been_for_a_while() -> None:
-    full = [queued(10)] * (int(FULL_SECONDS) + 1)
-    (told,) = judged(*full, pause=1)
-    assert said([told]) == [
+def test_requests_that_find_no_place_are_told_and_are_no_failures() -> None:
+    assert said(judged(turned_away(11, 100))) == [
         (
-            "degraded QueueFull: The queue is full: it has been for 5 s, and requests are turned away. 10 of at most "
-            "10 requests wait."
+            "degraded QueueFull: Requests are turned away: as many run and wait as spec.limits allows, and more than "
+            "10 % found no place. 11 of 100 requests of the last 120 s did."
         )
     ]
-    assert judged(*full[1:], pause=1) == []
-    assert judged(*full[1:], queued(0), *full[1:], pause=1) == []
+    assert judged(turned_away(10, 100)) == []
+    assert judged(turned_away(1, 1)) == []
 
 
-def test_of_a_queue_that_is_full_somebody_may_just_have_left_and_one_without_a_place_is_never_full() -> None:
-    assert judged(queued(20, 20), queued(19, 20)) != []
-    assert judged(queued(0, 0), queued(0, 0)) == []
+def test_a_breaker_that_is_not_closed_for_a_while_is_told() -> None:
+    looks = int(BREAKER_SECONDS) + 1
+    assert judged(*[OPEN] * (looks - 1), pause=1) == []
+    assert said(judged(*[OPEN] * looks, pause=1)) == [
+        (
+            "degraded BreakerOpen: The circuit breaker 'model:b' is open: so many calls failed or were slow, or the "
+            "other side asked for it, that few are made or none. 60 % failed."
+        )
+    ]
+
+
+def test_a_breaker_that_opens_for_a_moment_now_and_then_is_not() -> None:
+    assert judged(*[OPEN, OPEN, OPEN, WELL] * 20, OPEN, pause=1) == []
+
+
+def test_a_breaker_that_opens_again_whenever_it_is_tried_is_told_all_the_time() -> None:
+    policy = HealthPolicy(RuntimeHealth())
+    outage = [*[OPEN] * 30, *[HALF_OPEN] * 20] * 10
+    told = [policy.judge(each, second) for second, each in enumerate(outage)]
+    assert all(told[int(BREAKER_SECONDS) :])
+
+
+def test_a_breaker_that_nobody_tries_for_the_time_of_the_window_says_nothing() -> None:
+    waits = [*[OPEN] * 10, *[HALF_OPEN] * 11]
+    assert judged(*waits[:-1], pause=1, window_seconds=10) != []
+    assert judged(*waits, pause=1, window_seconds=10) == []
+    assert judged(*waits, OPEN, pause=1, window_seconds=10) != []
 
 
 def test_what_was_too_much_stays_so_until_it_is_clearly_less() -> None:
@@ -149,12 +174,8 @@ def test_a_bound_above_that_of_hardly_a_request_is_kept() -> None:
 
 
 def test_the_status_is_the_worst_and_causes_come_before_what_they_cause() -> None:
-    signals = HealthSignals(
-        figures=of_requests(10, 10).figures,
-        unhealthy_services={"db": "away"},
-        open_breakers={"model:a": "failing"},
-    )
-    state = state_of([*judged(signals), not_ready("it was asked to leave")])
+    signals = HealthSignals(of_requests(10, 10).figures, {"db": "away"}, OPEN.breakers)
+    state = state_of([*judged(signals, signals), not_ready("it was asked to leave")])
     assert state.status == "unhealthy"
     assert [each.code for each in state.reasons] == ["NotReady", "ServiceUnhealthy", "BreakerOpen", "ErrorRate"]
 
@@ -165,8 +186,7 @@ any_signals = st.builds(
         lambda n: of_requests(min(n[0], n[1]), max(n[0], n[1]), min(n[2], max(n[0], n[1]))).figures
     ),
     unhealthy_services=st.sampled_from([{}, {"db": "away"}, {"db": "late"}]),
-    open_breakers=st.sampled_from([{}, {"model:a": "failing"}]),
-    queue=st.none() | st.integers(0, 10).map(lambda waiting: Queue(waiting, 10)),
+    breakers=st.sampled_from([{}, OPEN.breakers, HALF_OPEN.breakers]),
 )
 
 

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from mizzen_runtime.errors import Outcome
 from mizzen_runtime.health.tally import FAILURES, Figures, RequestTally, Window
 
-NO_FAILURES = {Outcome.OK, Outcome.INVALID_INPUT, Outcome.MODEL_REFUSED, Outcome.CANCELLED}
+NO_FAILURES = {
+    Outcome.OK,
+    Outcome.INVALID_INPUT,
+    Outcome.MODEL_REFUSED,
+    Outcome.CANCELLED,
+    Outcome.OVERLOADED,
+    Outcome.DRAINING,
+}
 """What is not to be mended by whoever runs the agent, its models and services."""
 
 
@@ -39,6 +46,10 @@ def test_what_callers_do_wrong_or_give_up_is_no_request_that_says_anything() -> 
 
 def test_a_caller_who_gave_up_after_too_long_a_time_had_a_slow_request() -> None:
     assert figures((Outcome.CANCELLED, 2.1), (Outcome.OK, 1)) == Figures(requests=1, timed=2, slow=1)
+
+
+def test_what_finds_no_place_is_counted_apart_and_what_is_left_undone_by_a_leaving_pod_not_at_all() -> None:
+    assert figures((Outcome.OVERLOADED, 0.1), (Outcome.DRAINING, 0.1)) == Figures(turned_away=1)
 
 
 def test_a_request_that_takes_just_as_long_as_it_may_is_not_slow() -> None:

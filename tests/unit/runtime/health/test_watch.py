@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from mizzen_api.contract import RuntimeHealth
-from mizzen_api.health import HealthState
+from mizzen_api.health import HealthState, RuntimeHealth
 from mizzen_runtime.errors import Outcome
 from mizzen_runtime.health import watch
 from mizzen_runtime.health.metrics import HealthCollector
@@ -26,7 +25,7 @@ class Pod:
         self.unready = ""
         self.services: Mapping[str, str] = {}
         self.tally = RequestTally(None)
-        sources = HealthSources(self.tally, lambda: self.unready, lambda: self.services)
+        sources = HealthSources(self.tally, lambda: self.unready, lambda: self.services, dict)
         self.watch = HealthWatch(RuntimeHealth(min_requests=5), sources, clock=lambda: self.now)
 
     def look(self) -> HealthState:
@@ -112,7 +111,7 @@ async def test_a_look_that_fails_is_logged_and_the_next_one_comes(
         looked.set()
         return {"db": "away"}
 
-    watching = HealthWatch(RuntimeHealth(), HealthSources(RequestTally(None), lambda: "", services))
+    watching = HealthWatch(RuntimeHealth(), HealthSources(RequestTally(None), lambda: "", services, dict))
     task = asyncio.create_task(watching.run())
     await asyncio.wait_for(looked.wait(), 20)
     await asyncio.sleep(0)
