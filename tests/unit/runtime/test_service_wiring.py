@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mizzen_api.contract import RuntimeConfig
 from mizzen_api.problems import Problem
+from mizzen_runtime.breakers import Breakers
 from mizzen_runtime.container import DependencyContainer
 from mizzen_runtime.implementations.redis import RedisCacheService
 from mizzen_runtime.own_code.imports import OwnCodeLoader
@@ -82,7 +83,7 @@ def service(**fields: Any) -> dict[str, Any]:
 
 
 def told(loader: OwnCodeLoader, **fields: Any) -> list[str]:
-    definitions, problems = define_services(config_of(service(**fields)), loader)
+    definitions, problems = define_services(config_of(service(**fields)), loader, Breakers())
     assert bool(definitions) != bool(problems)
     return [str(problem) for problem in problems]
 
@@ -136,7 +137,7 @@ def test_an_implementation_with_two_parameters_for_settings_is_refused(loader: O
 
 def test_what_is_wrong_with_several_services_is_told_at_once(loader: OwnCodeLoader) -> None:
     wrong = config_of(service(interface="A"), service(), service(implementation="b"))
-    definitions, problems = define_services(wrong, loader)
+    definitions, problems = define_services(wrong, loader, Breakers())
     assert [definition.field for definition in definitions] == ["spec.services[1]"]
     fields = [problem.field for problem in problems]
     assert fields == ["spec.services[0].interface", "spec.services[2].implementation"]
@@ -151,7 +152,7 @@ def test_the_keys_of_a_cache_begin_with_the_name_of_the_agent(
     loader: OwnCodeLoader, settings: dict[str, str], prefix: str
 ) -> None:
     redis = {"name": "cache", "interface": "CacheService", "implementation": "redis"}
-    definitions, _ = define_services(config_of({**redis, "settings": {"host": "h", **settings}}), loader)
+    definitions, _ = define_services(config_of({**redis, "settings": {"host": "h", **settings}}), loader, Breakers())
     container = DependencyContainer()
     assert register(definitions[0], container, AGENT) == ()
     (registration,) = container
@@ -164,7 +165,9 @@ def test_the_keys_of_a_cache_begin_with_the_name_of_the_agent(
 def test_what_is_not_registered_is_told(loader: OwnCodeLoader, tmp_path: Path, pool: str) -> None:
     (tmp_path / "pool").write_text(pool)
     source = {"kind": "ConfigMap", "name": "own", "path": str(tmp_path)}
-    definitions, _ = define_services(config_of(service(implementation="own_services:Pooled", sources=[source])), loader)
+    definitions, _ = define_services(
+        config_of(service(implementation="own_services:Pooled", sources=[source])), loader, Breakers()
+    )
     container = DependencyContainer()
     problems = register(definitions[0], container, AGENT)
     assert bool(problems) != bool(list(container))
