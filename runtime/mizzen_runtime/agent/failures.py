@@ -75,6 +75,9 @@ _MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
 )
 """The first one that fits counts: an exception comes before its base classes."""
 
+_SAY_WHEN = (ModelAPIError, ServiceUnavailableError, BreakerOpenError)
+"""Those that may say after which time it is worth asking again."""
+
 FALLS_OVER = frozenset(
     {Outcome.MODEL_UNAVAILABLE, Outcome.MODEL_REJECTED, Outcome.MODEL_MISBEHAVED, Outcome.INVALID_INPUT}
 )
@@ -96,8 +99,7 @@ def failure_of(error: Exception) -> RunError:
     if isinstance(error, FallbackExceptionGroup):
         return _exhausted(list(_leaves(error)))
     outcome, detail = next((outcome, detail) for kind, outcome, detail in _MEANINGS if isinstance(error, kind))
-    says_when = isinstance(error, ModelAPIError | ServiceUnavailableError | BreakerOpenError)
-    after = error.retry_after if says_when else None
+    after = error.retry_after if isinstance(error, _SAY_WHEN) else None
     return RunError(outcome, detail, retry_after=after)
 
 

@@ -140,9 +140,8 @@ class CircuitBreaker:
         self._refuses_until = float("-inf")
         self._become(State.CLOSED)
 
-    @property
-    def state(self) -> BreakerState:
-        """How it is now."""
+    def state_now(self) -> BreakerState:
+        """Tell how it is at this moment."""
         now = self._clock()
         if self._state is not State.OPEN:  # what made it open stays to be seen
             self._window.forget(now)

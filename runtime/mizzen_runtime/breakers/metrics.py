@@ -47,7 +47,7 @@ class BreakerCollector(Collector):
             "mizzen_breaker_not_permitted_calls", "Calls that a breaker did not let pass", labels=["breaker"]
         )
         for breaker in self._breakers:
-            name, now, counts = breaker.name, breaker.state, breaker.counts
+            name, now, counts = breaker.name, breaker.state_now(), breaker.counts
             for each in State:
                 state.add_metric([name, each.value], float(now.state is each))
             if now.failure_rate is not None and now.slow_call_rate is not None:

@@ -40,7 +40,7 @@ class Breakers:
 
     def states(self) -> Mapping[str, BreakerState]:
         """Tell how each is now, by name, in the order of the resource."""
-        return {breaker.name: breaker.state for breaker in self}
+        return {breaker.name: breaker.state_now() for breaker in self}
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
         return iter(self._breakers.values())
@@ -48,7 +48,7 @@ class Breakers:
 
 def _log_change(breaker: CircuitBreaker, before: State) -> None:
     """Write one line for a change, not one for each call that does not pass."""
-    state = breaker.state
+    state = breaker.state_now()
     fields = {"breaker": breaker.name, "before": before}
     if state.state is State.OPEN:
         rates = {"failure_rate": state.failure_rate, "slow_call_rate": state.slow_call_rate}

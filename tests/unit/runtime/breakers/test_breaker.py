@@ -42,7 +42,7 @@ def succeed(breaker: CircuitBreaker, times: int = 1) -> None:
 def opened(clock: Clock, **settings: Any) -> CircuitBreaker:
     breaker = breaker_of(clock, **settings)
     fail(breaker, DEFAULT_BREAKER.minimum_calls)
-    assert breaker.state.state is State.OPEN
+    assert breaker.state_now().state is State.OPEN
     return breaker
 
 
@@ -56,11 +56,11 @@ def test_one_failure_less_than_the_minimum_opens_nothing(clock: Clock) -> None:
     breaker = breaker_of(clock, minimum_calls=5)
 
     fail(breaker, 4)
-    assert breaker.state.state is State.CLOSED
-    assert breaker.state.failure_rate is None
+    assert breaker.state_now().state is State.CLOSED
+    assert breaker.state_now().failure_rate is None
     fail(breaker)
-    assert breaker.state.state is State.OPEN
-    assert breaker.state.failure_rate == 1.0
+    assert breaker.state_now().state is State.OPEN
+    assert breaker.state_now().failure_rate == 1.0
 
 
 def test_failures_that_alternate_with_successes_open_it_at_half(clock: Clock) -> None:
@@ -69,12 +69,12 @@ def test_failures_that_alternate_with_successes_open_it_at_half(clock: Clock) ->
     for _ in range(4):
         succeed(breaker)
         fail(breaker)
-    assert breaker.state.state is State.CLOSED
+    assert breaker.state_now().state is State.CLOSED
     succeed(breaker)
     fail(breaker)
 
-    assert breaker.state.state is State.OPEN
-    assert breaker.state.failure_rate == 0.5
+    assert breaker.state_now().state is State.OPEN
+    assert breaker.state_now().failure_rate == 0.5
 
 
 def test_a_rate_just_below_the_threshold_opens_nothing_for_ever(clock: Clock) -> None:
@@ -84,7 +84,7 @@ def test_a_rate_just_below_the_threshold_opens_nothing_for_ever(clock: Clock) ->
         succeed(breaker)
         fail(breaker)
 
-    assert breaker.state.state is State.CLOSED
+    assert breaker.state_now().state is State.CLOSED
 
 
 def test_a_window_of_calls_forgets_the_oldest(clock: Clock) -> None:
@@ -94,9 +94,9 @@ def test_a_window_of_calls_forgets_the_oldest(clock: Clock) -> None:
     succeed(breaker, 3)
     succeed(breaker, 2)  # the failures are forgotten
     fail(breaker, 2)
-    assert breaker.state.failure_rate == 0.4
+    assert breaker.state_now().failure_rate == 0.4
     fail(breaker)
-    assert breaker.state.state is State.OPEN
+    assert breaker.state_now().state is State.OPEN
 
 
 def test_a_window_of_time_forgets_what_is_older(clock: Clock) -> None:
@@ -104,17 +104,17 @@ def test_a_window_of_time_forgets_what_is_older(clock: Clock) -> None:
 
     fail(breaker, 4)
     clock.now += 9
-    assert breaker.state.failure_rate is None
+    assert breaker.state_now().failure_rate is None
     succeed(breaker)
-    assert breaker.state.state is State.OPEN, "the failures are nine seconds old and count"
+    assert breaker.state_now().state is State.OPEN, "the failures are nine seconds old and count"
 
     breaker.reset()
     fail(breaker, 4)
     clock.now += 10
     fail(breaker, 4)
-    assert breaker.state.state is State.CLOSED, "those before are ten seconds old and do not"
+    assert breaker.state_now().state is State.CLOSED, "those before are ten seconds old and do not"
     clock.now += 100_000
-    assert breaker.state.failure_rate is None
+    assert breaker.state_now().failure_rate is None
 
 
 def test_slow_calls_open_it_although_they_succeed(clock: Clock) -> None:
@@ -125,8 +125,8 @@ def test_slow_calls_open_it_although_they_succeed(clock: Clock) -> None:
         clock.now += seconds
         permit.succeeded()
 
-    assert breaker.state.state is State.OPEN
-    assert (breaker.state.failure_rate, breaker.state.slow_call_rate) == (0.0, 0.6)
+    assert breaker.state_now().state is State.OPEN
+    assert (breaker.state_now().failure_rate, breaker.state_now().slow_call_rate) == (0.0, 0.6)
     assert breaker.counts.slow == 3
 
 
@@ -136,9 +136,9 @@ def test_what_a_call_took_can_be_told(clock: Clock) -> None:
     permit = breaker.acquire()
     clock.now += 100
     permit.succeeded(seconds=1)
-    assert breaker.state.state is State.CLOSED
+    assert breaker.state_now().state is State.CLOSED
     breaker.acquire().succeeded(seconds=3)
-    assert breaker.state.state is State.OPEN
+    assert breaker.state_now().state is State.OPEN
 
 
 def test_an_open_breaker_refuses_at_once_and_says_for_how_long(clock: Clock) -> None:
@@ -149,7 +149,7 @@ def test_an_open_breaker_refuses_at_once_and_says_for_how_long(clock: Clock) -> 
         breaker.acquire()
 
     assert refused.value.retry_after == 18
-    assert breaker.state.retry_after == 18
+    assert breaker.state_now().retry_after == 18
     assert breaker.counts.not_permitted == 1
 
 
@@ -165,7 +165,7 @@ def test_half_open_lets_exactly_the_permitted_calls_pass(clock: Clock) -> None:
 
     assert len(permits) == 3
     assert refused == [PROBED_RETRY_SECONDS] * 97
-    assert breaker.state.state is State.HALF_OPEN
+    assert breaker.state_now().state is State.HALF_OPEN
 
 
 @pytest.mark.parametrize(
@@ -182,11 +182,11 @@ def test_the_permitted_calls_decide(clock: Clock, ends: list[Callable[[Permit], 
     permits = [breaker.acquire() for _ in ends]
 
     for end, permit in zip(ends, permits, strict=True):
-        assert breaker.state.state is State.HALF_OPEN
+        assert breaker.state_now().state is State.HALF_OPEN
         end(permit)
 
-    assert breaker.state.state is state
-    assert breaker.state.retry_after == (30 if state is State.OPEN else 0)
+    assert breaker.state_now().state is state
+    assert breaker.state_now().retry_after == (30 if state is State.OPEN else 0)
 
 
 def test_an_ignored_call_gives_its_permit_back(clock: Clock) -> None:
@@ -198,9 +198,9 @@ def test_an_ignored_call_gives_its_permit_back(clock: Clock) -> None:
         first.ignored()
         second.ignored()
 
-    assert breaker.state.state is State.HALF_OPEN
+    assert breaker.state_now().state is State.HALF_OPEN
     succeed(breaker, 2)
-    assert breaker.state.state is State.CLOSED
+    assert breaker.state_now().state is State.CLOSED
 
 
 def test_an_ignored_call_is_neither_success_nor_failure(clock: Clock) -> None:
@@ -208,7 +208,7 @@ def test_an_ignored_call_is_neither_success_nor_failure(clock: Clock) -> None:
     for _ in range(100):
         breaker.acquire().ignored()
 
-    assert breaker.state.failure_rate is None
+    assert breaker.state_now().failure_rate is None
     assert breaker.counts.ignored == 100
 
 
@@ -226,13 +226,13 @@ def test_a_call_of_an_earlier_state_does_not_count_in_a_later_one(clock: Clock) 
     for permit in late[15:]:
         permit.ignored()
 
-    assert breaker.state.state is State.HALF_OPEN
+    assert breaker.state_now().state is State.HALF_OPEN
     second = breaker.acquire()
     with pytest.raises(BreakerOpenError):
         breaker.acquire()
     first.succeeded()
     second.succeeded()
-    assert breaker.state.state is State.CLOSED
+    assert breaker.state_now().state is State.CLOSED
     assert breaker.counts.successful == 12
 
 
@@ -249,13 +249,13 @@ def test_who_says_when_to_ask_again_is_not_asked_before(clock: Clock) -> None:
     breaker.acquire().failed(retry_after=20)
 
     clock.now += 19
-    assert (breaker.state.state, breaker.state.retry_after) == (State.OPEN, 1)
+    assert (breaker.state_now().state, breaker.state_now().retry_after) == (State.OPEN, 1)
     with pytest.raises(BreakerOpenError) as refused:
         breaker.acquire()
     assert refused.value.retry_after == 1
 
     clock.now += 1
-    assert breaker.state.state is State.CLOSED, "one failure opens nothing"
+    assert breaker.state_now().state is State.CLOSED, "one failure opens nothing"
     succeed(breaker, 50)
 
 
@@ -263,7 +263,7 @@ def test_who_wants_to_wait_for_a_day_is_asked_before(clock: Clock) -> None:
     breaker = breaker_of(clock)
     breaker.acquire().failed(retry_after=86400)
 
-    assert breaker.state.retry_after == MAX_HOLD_SECONDS
+    assert breaker.state_now().retry_after == MAX_HOLD_SECONDS
 
 
 def test_the_longer_of_the_two_waits_counts(clock: Clock) -> None:
@@ -273,9 +273,9 @@ def test_the_longer_of_the_two_waits_counts(clock: Clock) -> None:
         permit.failed(retry_after=100)
 
     clock.now += 30
-    assert breaker.state.state is State.OPEN
+    assert breaker.state_now().state is State.OPEN
     clock.now += 70
-    assert breaker.state.state is State.HALF_OPEN
+    assert breaker.state_now().state is State.HALF_OPEN
 
 
 def test_a_reset_closes_it_and_forgets(clock: Clock) -> None:
@@ -283,15 +283,15 @@ def test_a_reset_closes_it_and_forgets(clock: Clock) -> None:
     clock.now += 1
     breaker.reset()
 
-    assert (breaker.state.state, breaker.state.failure_rate) == (State.CLOSED, None)
+    assert (breaker.state_now().state, breaker.state_now().failure_rate) == (State.CLOSED, None)
     fail(breaker, 4)
-    assert breaker.state.state is State.CLOSED
+    assert breaker.state_now().state is State.CLOSED
 
 
 def test_each_change_is_told_once(clock: Clock) -> None:
     changes: list[tuple[State, State]] = []
     breaker = CircuitBreaker(
-        "it", DEFAULT_BREAKER, clock=clock, on_change=lambda it, before: changes.append((before, it.state.state))
+        "it", DEFAULT_BREAKER, clock=clock, on_change=lambda it, before: changes.append((before, it.state_now().state))
     )
 
     late = [breaker.acquire() for _ in range(20)]

@@ -47,10 +47,10 @@ class BreakerContract(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.breaker.state.retry_after > 0)
+    @precondition(lambda self: self.breaker.state_now().retry_after > 0)
     @rule()
     def the_wait_ends_exactly_now(self) -> None:
-        self.now += self.breaker.state.retry_after
+        self.now += self.breaker.state_now().retry_after
 
     @rule(target=running)
     def a_call_begins(self) -> Any:
@@ -92,7 +92,7 @@ class BreakerContract(RuleBasedStateMachine):
 
     @invariant()
     def both_say_the_same(self) -> None:
-        state = self.breaker.state
+        state = self.breaker.state_now()
         assert state.state == self.reference.kind(self.now)
         assert state.retry_after == pytest.approx(self.reference.retry_after(self.now), abs=1e-9)
 
@@ -105,7 +105,7 @@ class BreakerContract(RuleBasedStateMachine):
         if self.reference.phase.kind == "open":
             return
         rates = self.reference.rates(self.now)
-        state = self.breaker.state
+        state = self.breaker.state_now()
         told = (state.failure_rate, state.slow_call_rate)
         assert told == ((None, None) if rates is None else pytest.approx((rates[0] / 100, rates[1] / 100)))
 

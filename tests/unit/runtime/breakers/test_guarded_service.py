@@ -117,7 +117,7 @@ async def test_a_service_that_is_away_is_not_asked_any_more_and_its_callers_are_
     assert refused.value.retry_after == 30
     guarded.now = 30
     assert [await guarded.pricing.price("apple") for _ in range(3)] == [5, 5, 5]
-    assert guarded.breaker.state.state is State.CLOSED
+    assert guarded.breaker.state_now().state is State.CLOSED
 
 
 async def test_a_service_that_says_when_to_come_again_is_not_asked_before(guarded: Guarded) -> None:
@@ -133,14 +133,14 @@ async def test_a_service_that_says_when_to_come_again_is_not_asked_before(guarde
 @pytest.mark.parametrize(
     "error",
     [ServiceError("no such table"), KeyError("apple"), asyncio.CancelledError()],
-    ids=lambda it: type(it).__name__,
+    ids=["an error of its own", "any other", "cancelled"],
 )
 async def test_what_says_nothing_of_whether_the_service_is_there_is_ignored(
     guarded: Guarded, error: BaseException
 ) -> None:
     await guarded.fail(error, times=50)
 
-    assert guarded.breaker.state.state is State.CLOSED
+    assert guarded.breaker.state_now().state is State.CLOSED
     assert guarded.breaker.counts.ignored == 50
 
 
@@ -148,18 +148,19 @@ async def test_the_runtimes_own_calls_and_those_beside_the_interface_pass_by(gua
     await guarded.fail(Unavailable("away"), times=5)
 
     await guarded.pricing.initialize()
-    assert guarded.service.is_open
+    assert guarded.pricing.is_open
     assert await guarded.pricing.health_check()
     assert await guarded.pricing.beside_the_interface() == "nobody declared this"
     assert guarded.pricing.rounded(1.4) == 1
     assert [price async for price in guarded.pricing.prices()] == [1.0]
     await guarded.pricing.close()
-    assert not guarded.service.is_open
+    assert not guarded.pricing.is_open
     assert guarded.breaker.counts.successful == 0
 
 
 def test_it_is_taken_for_the_service(guarded: Guarded) -> None:
-    assert isinstance(guarded.pricing, Pricing)
+    is_pricing = isinstance(guarded.pricing, Pricing)
+    assert is_pricing
     assert guarded.pricing.currency == "EUR"
     guarded.pricing.currency = "USD"
     assert guarded.service.currency == "USD"
