@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mizzen_api.agent_spec import AgentSpec, ModelName, PreservedObject
 from mizzen_api.base import ApiModel, Matching
+from mizzen_api.breakers import BreakerSpec
 from mizzen_api.capabilities import secrets_named_in
 from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
@@ -68,6 +69,9 @@ class ModelEndpoint(ApiModel):
     taken up without a restart."""
     request_timeout: Duration | None = None
     """How long one request to the model may take, such as `30s`."""
+    breaker: BreakerSpec | None = None
+    """When it is not asked for a while because it fails or is slow. Each model has a breaker, with the defaults if this
+    is left out."""
 
 
 LIST_MAP_BY_NAME = Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mizzen_api.base import ApiModel
+from mizzen_api.breakers import RuntimeBreaker
 from mizzen_api.duration import MAX_DURATION_SECONDS
 from mizzen_api.health import HealthState, RuntimeHealth
 from mizzen_api.limits import RuntimeLimits
@@ -107,6 +108,8 @@ class RuntimeModel(ApiModel):
     """Where the authorities are mounted that its certificate is checked against; the system's own without it."""
     request_timeout_seconds: Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS)] | None = None
     """Bound on one request to the model."""
+    breaker: RuntimeBreaker | None = None
+    """When it is not asked for a while; by the defaults without it."""
 
 
 class RuntimeSecret(ApiModel):
@@ -152,6 +155,8 @@ class RuntimeService(ApiModel):
     """When it must be healthy."""
     scope: Scope = "singleton"
     """Who shares it."""
+    breaker: RuntimeBreaker | None = None
+    """When it is not asked for a while; it is always asked without it."""
 
 
 class RuntimeConfig(ApiModel):

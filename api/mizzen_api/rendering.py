@@ -88,6 +88,7 @@ def _service(service: ServiceSpec, root: str) -> RuntimeService:
         sources=tuple(_sources(service, root)),
         required=service.required or "AtStart",
         scope=service.scope,
+        breaker=service.breaker.rendered() if service.breaker is not None else None,
     )
 
 
@@ -113,4 +114,5 @@ def _model(index: int, endpoint: ModelEndpoint, root: str) -> RuntimeModel:
             ConfigMapSource(name=bundle.name, key=bundle.key, path=authorities_path(index, root)) if bundle else None
         ),
         request_timeout_seconds=seconds(endpoint.request_timeout) if endpoint.request_timeout else None,
+        breaker=endpoint.breaker.rendered() if endpoint.breaker is not None else None,
     )

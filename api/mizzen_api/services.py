@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from mizzen_api.agent_spec import PreservedObject
 from mizzen_api.base import ApiModel, Matching
+from mizzen_api.breakers import BreakerSpec
 from mizzen_api.pod import LocalName, LocalObjectReference, ObjectName, SecretKey
 
 _DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
@@ -76,6 +77,10 @@ class SettingsSecret(ApiModel):
 REQUIRED_OF_A_SINGLETON = (
     "required is for a service with scope singleton, which is pinged; leave it out of one that runs make anew"
 )
+BREAKER_OF_A_SINGLETON = (
+    "breaker is for a service with scope singleton, of which there is one to be known; leave it out of one that runs "
+    "make anew"
+)
 
 
 class ServiceSpec(ApiModel):
@@ -84,7 +89,8 @@ class ServiceSpec(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                {"rule": "!has(self.required) || self.scope == 'singleton'", "message": REQUIRED_OF_A_SINGLETON}
+                {"rule": "!has(self.required) || self.scope == 'singleton'", "message": REQUIRED_OF_A_SINGLETON},
+                {"rule": "!has(self.breaker) || self.scope == 'singleton'", "message": BREAKER_OF_A_SINGLETON},
             ]
         }
     }
@@ -110,9 +116,15 @@ class ServiceSpec(ApiModel):
     without."""
     scope: Scope = "singleton"
     """singleton: one for the process. request: one for each run. transient: one for each place that asks."""
+    breaker: BreakerSpec | None = None
+    """For scope singleton and an interface that is a Protocol. When it is not asked for a while because its calls fail
+    with ServiceUnavailableError, or are slow; it is always asked without this."""
 
     @model_validator(mode="after")
-    def _is_required_only_if_it_lasts(self) -> Self:
-        if self.required is not None and self.scope != "singleton":
-            raise ValueError(REQUIRED_OF_A_SINGLETON)
+    def _is_required_and_guarded_only_if_it_lasts(self) -> Self:
+        if self.scope != "singleton":
+            if self.required is not None:
+                raise ValueError(REQUIRED_OF_A_SINGLETON)
+            if self.breaker is not None:
+                raise ValueError(BREAKER_OF_A_SINGLETON)
         return self

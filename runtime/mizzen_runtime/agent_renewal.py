@@ -84,8 +84,18 @@ class AgentRenewal:
             wanted = replace(wanted, model_keys={**wanted.model_keys, **kept})
             if wanted != self._values:
                 await self._in_force.replace(await self._built(wanted), _accepts_all)
+        self._reset_breakers(wanted)
         self._values = wanted
         return refused
+
+    def _reset_breakers(self, wanted: MountedSecrets) -> None:
+        """Let models with another key or other authorities be asked: those before failed, not these."""
+        for index, breaker in enumerate(self._in_force.current.built.breakers):
+            before, now = (
+                (values.model_keys.get(index), values.authorities.get(index)) for values in (self._values, wanted)
+            )
+            if before != now:
+                breaker.reset()
 
     async def _built(self, values: MountedSecrets) -> BuiltAgent:
         before = self._in_force.current.built

@@ -215,7 +215,7 @@ class _Observed:
         self._metrics = service._metrics  # noqa: SLF001 - the service's own frame
         self._in_flight = service._in_flight  # noqa: SLF001 - as above
         self._request = request
-        self._attempts = Attempts(request.arrived + service._timeout)  # noqa: SLF001 - as above
+        self._attempts = Attempts(request.arrived + service._timeout, allowed=service._timeout)  # noqa: SLF001 - as above
         self._answered = False
         self.usage = RunUsage()
 

@@ -27,6 +27,9 @@ class Attempt:
     facts: Mapping[str, object] = field(default_factory=dict)
     """What may be logged of its failure; never a text, which may hold content."""
 
+    was_asked: bool = True
+    """Whether the model was asked at all; not, where its breaker was open."""
+
     def end(self, outcome: Outcome | None, facts: Mapping[str, object] | None = None) -> None:
         """Note the end; without an outcome for one that was cancelled, see `Attempts.settle`."""
         self.seconds = time.perf_counter() - self.started
@@ -37,13 +40,15 @@ class Attempt:
 class Attempts:
     """All attempts of one request, in the order in which they began."""
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, *, allowed: float) -> None:
         """Remember nothing yet.
 
         Args:
             deadline: When the request must be answered (`time.perf_counter`).
+            allowed: Seconds that the agent gives any request; a caller may have given this one less.
         """
         self._deadline = deadline
+        self.allowed = allowed
         self._last: deque[Attempt] = deque(maxlen=MAX_TOLD)
         self._count = 0
 
@@ -53,6 +58,11 @@ class Attempts:
         self._last.append(attempt)
         self._count += 1
         return attempt
+
+    def pass_over(self, model: str, outcome: Outcome, facts: Mapping[str, object]) -> None:
+        """Note that a model was not asked, because its breaker was open."""
+        attempt = self.begin(model)
+        attempt.seconds, attempt.outcome, attempt.facts, attempt.was_asked = 0.0, outcome, facts, False
 
     def settle(self, outcome: Outcome) -> None:
         """Say how those ended that were cancelled: only who did it knows."""
@@ -67,8 +77,8 @@ class Attempts:
 
     @property
     def any_failed(self) -> bool:
-        """Whether a model did not answer."""
-        return any(attempt.outcome is not Outcome.OK for attempt in self._last)
+        """Whether a model that was asked did not answer."""
+        return any(attempt.was_asked and attempt.outcome is not Outcome.OK for attempt in self._last)
 
     def as_json(self) -> dict[str, object]:
         """Give the members of an answer or of problem details that tell of them."""

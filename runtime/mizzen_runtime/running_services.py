@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -156,7 +156,7 @@ class RunningServices:
             faults = {name: await self._put_in_force([each]) for name, each in changed.items()}
         return {name: () if fault is None else (self._not_taken_up(name, fault),) for name, fault in faults.items()}
 
-    async def _put_in_force(self, changed: Iterable[Registration]) -> str | None:
+    async def _put_in_force(self, changed: Collection[Registration]) -> str | None:
         """Put services in the place of those with their names; give why all stays as it was, or None."""
         draft = self._container.draft()
         dispensable = self._dispensable()
@@ -171,7 +171,14 @@ class RunningServices:
         except Exception as error:  # own code may raise what it likes, and the text may hold a secret
             log.exception("changed settings could not be put in force")
             return f"{type(error).__qualname__} was raised"
+        for each in changed:
+            self._reset_breaker(each.short)
         return None
+
+    def _reset_breaker(self, name: str) -> None:
+        """Let a service with new settings be asked: those before failed, not these."""
+        if (breaker := self._definitions[name].breaker) is not None:
+            breaker.reset()
 
     def _not_taken_up(self, name: str, fault: str) -> Problem:
         definition = self._definitions[name]
@@ -219,5 +226,6 @@ def _replace(registration: Registration, draft: Registrations) -> None:
         *registration.args,
         name=registration.name,
         scope=registration.scope,
+        wrap=registration.wrap,
         **registration.kwargs,
     )

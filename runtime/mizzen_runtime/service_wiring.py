@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from mizzen_api.contract import RuntimeConfig, RuntimeService
 from mizzen_api.problems import Problem
+from mizzen_runtime.breakers import Breakers, CircuitBreaker
+from mizzen_runtime.breakers.guarded_service import can_be_guarded, guard
 from mizzen_runtime.config import ConfigRefused
 from mizzen_runtime.container import Registrations, Scope
 from mizzen_runtime.container.needs import needs_of
@@ -52,6 +54,8 @@ class ServiceDefinition:
     """Class, class method or function that gives the service."""
     settings: tuple[str, type[BaseModel]] | None
     """The parameter that takes its settings, and their model; None if it has none."""
+    breaker: CircuitBreaker | None = None
+    """What stands before it; None if it is always asked."""
 
     @property
     def key(self) -> tuple[object, str]:
@@ -60,20 +64,22 @@ class ServiceDefinition:
 
 
 def define_services(
-    config: RuntimeConfig, loader: OwnCodeLoader, *, doubles: bool = False
+    config: RuntimeConfig, loader: OwnCodeLoader, breakers: Breakers, *, doubles: bool = False
 ) -> tuple[tuple[ServiceDefinition, ...], tuple[Problem, ...]]:
     """Find what the names in `spec.services` stand for.
 
     Args:
         config: The configuration.
         loader: Loads own code.
+        breakers: Makes those of the services that are to have one.
         doubles: Whether test doubles take the place of what implements the interfaces that have one.
     """
     definitions: list[ServiceDefinition] = []
     problems: list[Problem] = []
     for index, service in enumerate(config.services or ()):
         try:
-            definitions.append(_define(service, f"spec.services[{index}]", loader, doubles=doubles))
+            definition = _define(service, f"spec.services[{index}]", loader, doubles=doubles)
+            definitions.append(_with_breaker(definition, breakers))
         except ConfigRefused as refused:
             problems.extend(refused.problems)
     return tuple(definitions), tuple(problems)
@@ -99,9 +105,26 @@ def register(definition: ServiceDefinition, registrations: Registrations, agent:
         definition.make,
         name=definition.service.name,
         scope=Scope(definition.service.scope),
+        wrap=guard_of(definition),
         **arguments,
     )
     return ()
+
+
+def guard_of(definition: ServiceDefinition) -> Callable[[Any], Any] | None:
+    """Give what puts a service's breaker before it; None if it has none."""
+    breaker, interface = definition.breaker, definition.interface
+    return guard(interface, breaker) if breaker is not None and isinstance(interface, type) else None
+
+
+def _with_breaker(definition: ServiceDefinition, breakers: Breakers) -> ServiceDefinition:
+    settings = definition.service.breaker
+    if settings is None:
+        return definition
+    if not can_be_guarded(definition.interface):
+        message = f"{definition.service.interface} is no Protocol, and nothing can take the place of its instances"
+        raise _refused(f"{definition.field}.breaker", message, "make the interface a Protocol, or leave breaker out")
+    return replace(definition, breaker=breakers.add(f"service:{definition.service.name}", settings))
 
 
 def _define(service: RuntimeService, field: str, loader: OwnCodeLoader, *, doubles: bool) -> ServiceDefinition:

@@ -18,6 +18,8 @@ from mizzen_runtime.agent.entrypoint import Host
 from mizzen_runtime.agent.in_force import AgentInForce
 from mizzen_runtime.agent_renewal import AgentRenewal
 from mizzen_runtime.agent_service import AgentService, InFlight
+from mizzen_runtime.breakers import Breakers
+from mizzen_runtime.breakers.metrics import BreakerCollector
 from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
 from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.health.metrics import HealthCollector
@@ -81,11 +83,13 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     service_metrics = ServiceMetrics(registry)
     reloads = Reloads(service_metrics.count_reload)
     secrets = read_secrets(config)
+    breakers = Breakers()
+    registry.register(BreakerCollector(breakers))
 
     def run(definitions: Sequence[ServiceDefinition]) -> RunningServices:
         return RunningServices(definitions, AgentName(config.namespace, config.name), service_metrics, reloads)
 
-    built, services = _build(config, secrets, options, host, run)
+    built, services = _build(config, secrets, options, host, run, breakers=breakers)
     in_flight = InFlight()
     tally, health = _watch_health(config.health or RuntimeHealth(), services, lifecycle)
     registry.register(HealthCollector(health.state))
@@ -121,6 +125,8 @@ def _build(
     options: Options,
     host: Host,
     run: Callable[[Sequence[ServiceDefinition]], RunningServices],
+    *,
+    breakers: Breakers,
 ) -> tuple[BuiltAgent, RunningServices]:
     """Build the agent and find its services.
 
@@ -130,6 +136,7 @@ def _build(
         options: What the command line said.
         host: Where own code runs at its start.
         run: Makes what runs the services, once it is known what they are.
+        breakers: Makes those of models and services.
 
     Raises:
         ConfigRefused: With the problems of both.
@@ -138,10 +145,11 @@ def _build(
     built: BuiltAgent | None = None
     with StartWatch(host.seconds, host.give_up) as watch:
         loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_other_secrets(config)]))
-        definitions, unknown = define_services(config, loader, doubles=options.test_services)
+        definitions, unknown = define_services(config, loader, breakers, doubles=options.test_services)
         services = run(definitions)
         try:
-            built = build_agent(config, secrets, host, loader, [definition.key for definition in definitions])
+            keys = [definition.key for definition in definitions]
+            built = build_agent(config, secrets, host, loader, keys, breakers=breakers)
         except ConfigRefused as refused:
             problems.extend(refused.problems)
     problems.extend(unknown)

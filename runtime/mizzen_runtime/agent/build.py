@@ -9,6 +9,7 @@ from pydantic_ai import Agent, Tool
 from pydantic_ai.capabilities import AbstractCapability, RaiseContentFilterError
 from pydantic_ai.models import Model
 
+from mizzen_api.breakers import DEFAULT_BREAKER
 from mizzen_api.capabilities import PYTHON_TOOLS, argument_of, with_secrets
 from mizzen_api.contract import RuntimeConfig
 from mizzen_api.problems import Problem
@@ -23,6 +24,7 @@ from mizzen_runtime.agent.python_tools import ServiceKey, load_tools
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
 from mizzen_runtime.agent.templates import TEMPLATED, fill_templates
+from mizzen_runtime.breakers import Breakers, CircuitBreaker
 from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.mounted_secrets import MountedSecrets
@@ -52,6 +54,8 @@ class BuiltAgent:
     """Whether the answer is plain text, so that pieces of it are worth sending."""
     members: tuple[Model, ...] = ()
     """The models of the chain, in order."""
+    breakers: tuple[CircuitBreaker, ...] = ()
+    """Theirs, in the same order; they stay when the agent is built anew."""
     clients: tuple[AsyncClient, ...] = ()
     """What models with authorities of their own ask by, to be closed with the agent."""
     tools: tuple[Tool[Any], ...] = ()
@@ -68,6 +72,8 @@ def build_agent(
     host: Host,
     loader: OwnCodeLoader,
     services: Collection[ServiceKey],
+    *,
+    breakers: Breakers,
 ) -> BuiltAgent:
     """Build the agent that the configuration describes, or load the one that it names in own code.
 
@@ -77,6 +83,7 @@ def build_agent(
         host: Where own code runs at its start.
         loader: Loads own code.
         services: Those that there are.
+        breakers: Makes those of the models.
 
     Raises:
         ConfigRefused: With every problem of keys and models, and of spec and output schema or of own code.
@@ -86,8 +93,21 @@ def build_agent(
     if config.agent is not None:
         capabilities = config.agent.get("capabilities") or ()
         tools, tool_problems = load_tools(capabilities, loader, services)
-        return _described_agent(config, models, secrets.by_name, tools, (*problems, *tool_problems))
-    return _own_agent(config, models, problems, host, loader)
+        built = _described_agent(config, models, secrets.by_name, tools, (*problems, *tool_problems))
+    else:
+        built = _own_agent(config, models, problems, host, loader)
+    return _with_breakers(built, _breakers_of(built.models, config, breakers))
+
+
+def _breakers_of(names: Sequence[str], config: RuntimeConfig, breakers: Breakers) -> tuple[CircuitBreaker, ...]:
+    """Make a breaker for each model: as the resource says, or by the defaults."""
+    settings = [endpoint.breaker or DEFAULT_BREAKER for endpoint in chain_of(config)] or [DEFAULT_BREAKER]
+    return tuple(breakers.add(f"model:{name}", each) for name, each in zip(names, settings, strict=True))
+
+
+def _with_breakers(built: BuiltAgent, breakers: tuple[CircuitBreaker, ...]) -> BuiltAgent:
+    named = list(zip(built.models, built.members, strict=True))
+    return replace(built, model=chain(named, breakers), breakers=breakers)
 
 
 def rebuild_agent(built: BuiltAgent, config: RuntimeConfig, secrets: MountedSecrets) -> BuiltAgent:
@@ -104,13 +124,14 @@ def rebuild_agent(built: BuiltAgent, config: RuntimeConfig, secrets: MountedSecr
     models = build_models(config, secrets)
     problems = (*secrets.problems, *models.problems)
     if config.agent is not None:
-        return _described_agent(config, models, secrets.by_name, built.tools, problems)
+        fresh = _described_agent(config, models, secrets.by_name, built.tools, problems)
+        return _with_breakers(fresh, built.breakers)
     if problems:
         raise ConfigRefused(problems)
     if not config.models:  # own code has its models by itself, and no value of ours
         return built
-    named = list(zip(_names(config), models.members, strict=True))
-    return replace(built, model=chain(named), members=models.members, clients=models.clients)
+    fresh = replace(built, members=models.members, clients=models.clients)
+    return _with_breakers(fresh, built.breakers)
 
 
 def _described_agent(

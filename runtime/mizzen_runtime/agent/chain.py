@@ -1,10 +1,15 @@
-"""The chain of models: each attempt is noted, and one that is not the last leaves time for those after it."""
+"""The chain of models: who is asked, for how long, and what is noted of it.
+
+Each attempt is noted, one that is not the last leaves time for those after it, and a model whose breaker is open is
+passed over.
+"""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from pydantic_ai import RunContext
 from pydantic_ai.exceptions import ModelRequestTimeout
@@ -14,19 +19,28 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from mizzen_runtime.agent.breaker_verdict import Verdict, tell, verdict_on
 from mizzen_runtime.agent.failures import facts_of, failure_of, falls_over
-from mizzen_runtime.attempts import current_attempts
-from mizzen_runtime.errors import Outcome
+from mizzen_runtime.attempts import Attempts, current_attempts
+from mizzen_runtime.breakers import BreakerOpenError, CircuitBreaker, Permit
+from mizzen_runtime.errors import Outcome, RunError
+
+_TIMER_SECONDS = 0.02
+"""By how much a timer may be early: an event loop counts in milliseconds, from the beginning of a turn."""
 
 
-def chain(models: Sequence[tuple[str, Model]]) -> Model:
+def chain(models: Sequence[tuple[str, Model]], breakers: Sequence[CircuitBreaker] = ()) -> Model:
     """Give one model that asks `models` in order, the next one when one fails in a way that `falls_over` tells.
 
     Args:
         models: Names as the configuration has them, and models; at least one.
+        breakers: One for each model, or none at all.
     """
     last = len(models) - 1
-    chained = [ChainedModel(model, name, followers=last - place) for place, (name, model) in enumerate(models)]
+    chained = [
+        ChainedModel(model, name, followers=last - place, breaker=breakers[place] if breakers else None)
+        for place, (name, model) in enumerate(models)
+    ]
     return FallbackModel(*chained, fallback_on=_settle_and_fall_over) if last else chained[0]
 
 
@@ -40,18 +54,26 @@ def _settle_and_fall_over(error: Exception) -> bool:
 class ChainedModel(WrapperModel):
     """One model of the chain."""
 
-    def __init__(self, wrapped: Model, name: str, *, followers: int) -> None:
+    def __init__(self, wrapped: Model, name: str, *, followers: int, breaker: CircuitBreaker | None = None) -> None:
         """Wrap a model.
 
         Args:
             wrapped: The model.
             name: What it is called in the request's attempts.
             followers: How many models the chain has after it.
+            breaker: Its breaker; it is always asked without one.
         """
         super().__init__(wrapped)
-        self._name = name
+        self.name = name
+        self.breaker = breaker
         self._followers = followers
-        self._has_own_timeout = "request_timeout" in (wrapped.settings or {})
+        own_timeout = (wrapped.settings or {}).get("request_timeout")
+        self._own_timeout = own_timeout if isinstance(own_timeout, int | float) else None
+
+    @property
+    def has_own_timeout(self) -> bool:
+        """Whether the resource says how long a request to it may take."""
+        return self._own_timeout is not None
 
     async def request(
         self,
@@ -60,7 +82,7 @@ class ChainedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask for an answer, within this model's share of the time."""
-        with _Noted(self._name):
+        with _Noted(self):
             share = self._share()
             if share is None:
                 return await self.wrapped.request(messages, model_settings, model_request_parameters)
@@ -79,17 +101,13 @@ class ChainedModel(WrapperModel):
 
         After it the stream has all the time that the request has: nobody takes over any more.
         """
-        stream: StreamedResponse | None = None
-
-        def has_begun() -> bool:
-            return stream is not None and stream.time_to_first_chunk(0) is not None
-
-        with _Noted(self._name):
+        with _Noted(self) as noted:
             share = self._share()
             async with (
-                nullcontext() if share is None else self._bounded(share, has_begun),
+                nullcontext() if share is None else self._bounded(share, noted.has_begun),
                 self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context) as stream,
             ):
+                noted.stream = stream
                 yield stream
 
     @asynccontextmanager
@@ -124,29 +142,101 @@ class ChainedModel(WrapperModel):
         The last model has all that is left, and a model with a `requestTimeout` has that; pydantic-ai enforces it.
         """
         attempts = current_attempts.get()
-        if attempts is None or self._followers == 0 or self._has_own_timeout:
+        if attempts is None or self._followers == 0 or self.has_own_timeout:
             return None
         return attempts.time_left / (self._followers + 1)
 
+    def was_time_enough(self, seconds: float, attempts: Attempts | None) -> bool:
+        """Tell whether a model that has not answered within `seconds` had time enough to be blamed for it.
+
+        It had, with the whole of its own `requestTimeout`, or as long as a slow call, or half of what it has in a
+        request that nobody hurries: a caller who gives a request less must not make it look as if the model were away.
+        """
+        if self._own_timeout is not None:
+            return seconds >= self._own_timeout - _TIMER_SECONDS
+        if attempts is None or self.breaker is None:
+            return False
+        return seconds >= min(self.breaker.slow_call_seconds, attempts.allowed / (self._followers + 1) / 2)
+
 
 class _Noted:
-    """Notes one attempt in the request that is being answered. A plain class: every request to a model pays for it."""
+    """Notes one attempt in the request that is being answered, and tells its end to the model's breaker.
 
-    def __init__(self, model: str) -> None:
-        attempts = current_attempts.get()
-        self._attempt = attempts.begin(model) if attempts is not None else None
+    A plain class: every request to a model pays for it.
+    """
 
-    def __enter__(self) -> None:
+    def __init__(self, model: ChainedModel) -> None:
+        """Begin the attempt.
+
+        Raises:
+            BreakerOpenError: The model is not asked.
+        """
+        self._model = model
+        self._attempts = current_attempts.get()
+        self._permit = self._permit_of(model)
+        self._attempt = self._attempts.begin(model.name) if self._attempts is not None else None
+        self._started = time.perf_counter()
+        self.stream: StreamedResponse | None = None
+        """Where the answer is one."""
+
+    def _permit_of(self, model: ChainedModel) -> Permit | None:
+        if model.breaker is None:
+            return None
+        try:
+            return model.breaker.acquire()
+        except BreakerOpenError as error:
+            if self._attempts is not None:
+                self._attempts.pass_over(model.name, failure_of(error).outcome, facts_of(error))
+            raise
+
+    def __enter__(self) -> Self:
         """The attempt has begun."""
+        return self
+
+    def has_begun(self) -> bool:
+        """Tell whether the stream has."""
+        return self._seconds_to_first_piece() is not None
+
+    def _seconds_to_first_piece(self) -> float | None:
+        return self.stream.time_to_first_chunk(self._started) if self.stream is not None else None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._attempt is None:
-            return
         if error is None:
-            self._attempt.end(Outcome.OK)
+            self._end(Outcome.OK, Verdict.SUCCEEDED)
         elif isinstance(error, Exception):
-            self._attempt.end(failure_of(error).outcome, facts_of(error))
-        else:
-            self._attempt.end(None)  # cancelled, and whoever did it knows what that means
+            failure = failure_of(error)
+            self._end(failure.outcome, self._verdict_on(error, failure.outcome), error, failure)
+        else:  # cancelled, and whoever did it knows what that means
+            self._end(None, Verdict.FAILED if self._ran_out_of_time() else Verdict.IGNORED)
+
+    def _end(
+        self,
+        outcome: Outcome | None,
+        verdict: Verdict,
+        error: Exception | None = None,
+        failure: RunError | None = None,
+    ) -> None:
+        if self._attempt is not None:
+            self._attempt.end(outcome, facts_of(error) if error is not None else None)
+        if self._permit is not None:
+            tell(self._permit, verdict, failure, self._seconds_to_first_piece())
+
+    def _verdict_on(self, error: Exception, outcome: Outcome) -> Verdict:
+        if isinstance(error, ModelRequestTimeout) and not self._had_time():
+            return Verdict.IGNORED
+        return verdict_on(outcome, error)
+
+    def _ran_out_of_time(self) -> bool:
+        """Tell whether it was the clock that ended the attempt, and not a caller who left.
+
+        A stream that has begun is an answer; how long it then takes is also a matter of who reads it.
+        """
+        if self.has_begun() or not self._had_time():
+            return False
+        is_over = self._attempts is not None and self._attempts.time_left <= _TIMER_SECONDS
+        return is_over or self._model.has_own_timeout
+
+    def _had_time(self) -> bool:
+        return self._model.was_time_enough(time.perf_counter() - self._started, self._attempts)

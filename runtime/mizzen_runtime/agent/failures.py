@@ -24,6 +24,7 @@ from pydantic_ai.exceptions import (
     UsageLimitExceeded,
 )
 
+from mizzen_runtime.breakers import BreakerOpenError
 from mizzen_runtime.container import ContainerClosedError, ServiceStartError
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.services import ServiceUnavailableError
@@ -45,6 +46,11 @@ _MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
     (ModelConnectionError, Outcome.MODEL_UNAVAILABLE, "the model's provider cannot be reached, or broke off"),
     (ModelUnavailableError, Outcome.MODEL_UNAVAILABLE, "the model's provider is overloaded or down"),
     (ModelServerError, Outcome.MODEL_UNAVAILABLE, "the model's provider failed"),
+    (
+        BreakerOpenError,
+        Outcome.MODEL_UNAVAILABLE,
+        "the model is not asked for now: it failed or was slow too often, or its provider said when to ask again",
+    ),
     (ModelAPIError, Outcome.MODEL_MISBEHAVED, "the model's provider answered what cannot be read, or only a part"),
     (ContentFilterError, Outcome.MODEL_REFUSED, "the model, or its provider's filter, declined to answer this input"),
     (
@@ -69,6 +75,9 @@ _MEANINGS: tuple[tuple[type[Exception], Outcome, str], ...] = (
 )
 """The first one that fits counts: an exception comes before its base classes."""
 
+_SAY_WHEN = (ModelAPIError, ServiceUnavailableError, BreakerOpenError)
+"""Those that may say after which time it is worth asking again."""
+
 FALLS_OVER = frozenset(
     {Outcome.MODEL_UNAVAILABLE, Outcome.MODEL_REJECTED, Outcome.MODEL_MISBEHAVED, Outcome.INVALID_INPUT}
 )
@@ -88,21 +97,22 @@ def falls_over(error: Exception) -> bool:
 def failure_of(error: Exception) -> RunError:
     """Translate what a run raised; what is not the model's doing is the agent's own failure."""
     if isinstance(error, FallbackExceptionGroup):
-        return _exhausted([failure_of(leaf) for leaf in _leaves(error)])
+        return _exhausted(list(_leaves(error)))
     outcome, detail = next((outcome, detail) for kind, outcome, detail in _MEANINGS if isinstance(error, kind))
-    after = error.retry_after if isinstance(error, ModelAPIError | ServiceUnavailableError) else None
+    after = error.retry_after if isinstance(error, _SAY_WHEN) else None
     return RunError(outcome, detail, retry_after=after)
 
 
-def _exhausted(failures: list[RunError]) -> RunError:
+def _exhausted(errors: list[Exception]) -> RunError:
     """Tell of a chain in which every model failed: what passes by waiting comes before what does not."""
+    failures = [failure_of(error) for error in errors]
     waits = [failure for failure in failures if failure.outcome is Outcome.MODEL_UNAVAILABLE]
     if not waits:
         return failures[-1]
     seconds = [failure.retry_after for failure in waits if failure.retry_after is not None]
-    return RunError(
-        Outcome.MODEL_UNAVAILABLE, "every model of the chain failed", retry_after=min(seconds, default=None)
-    )
+    was_asked = any(not isinstance(error, BreakerOpenError) for error in errors)
+    detail = "every model of the chain failed" if was_asked else "no model of the chain is asked for now: all failed"
+    return RunError(Outcome.MODEL_UNAVAILABLE, detail, retry_after=min(seconds, default=None))
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
@@ -115,6 +125,8 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 def facts_of(error: BaseException) -> Mapping[str, object]:
     """Give what may be logged of a model's failure: type, status and code, never its text, which may hold content."""
+    if isinstance(error, BreakerOpenError):
+        return {"kind": type(error).__name__, "breaker": error.breaker}
     if not isinstance(error, ModelAPIError):
         return {}
     status = getattr(error, "status_code", None)

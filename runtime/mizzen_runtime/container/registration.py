@@ -37,6 +37,8 @@ class Registration:
     name: str | None = None
     args: tuple[Any, ...] = field(default=(), repr=False)
     kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    wrap: Callable[[Any], Any] | None = None
+    """Gives what takes the place of a singleton for all who use it, once it is ready."""
 
     @property
     def label(self) -> str:
@@ -106,10 +108,22 @@ class Registrations:
         *args: Any,
         name: str | None = None,
         scope: Scope = Scope.SINGLETON,
+        wrap: Callable[[Any], Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Add a service that a function gives, which lives as `scope` says; else as `register_singleton`."""
-        self._add(Registration(interface, factory, Scope(scope), name, args, kwargs))
+        """Add a service that a function gives, which lives as `scope` says; else as `register_singleton`.
+
+        Args:
+            interface: As there.
+            factory: The function.
+            args: Passed to it.
+            name: As there.
+            scope: How long the service lives.
+            wrap: Gives what takes the place of a singleton for all who use it, once it is ready; it is still the
+                service itself that is initialised and closed.
+            kwargs: Passed to the function.
+        """
+        self._add(Registration(interface, factory, Scope(scope), name, args, kwargs, wrap))
 
     def remove(self, name: str) -> None:
         """Take a service out again.

@@ -89,7 +89,9 @@ class Singleton:
         except BaseException:
             await self._close(opened)
             raise
-        self.number, self.opened, self.service, self.is_ready = next(_numbers), opened, service, True
+        wrap = self.recipe.registration.wrap
+        self.service = service if wrap is None else wrap(service)
+        self.number, self.opened, self.is_ready = next(_numbers), opened, True
         return None
 
     async def _provide(self, recipe: Recipe, opened: list[Opened]) -> Any:

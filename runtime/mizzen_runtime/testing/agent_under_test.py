@@ -29,6 +29,7 @@ from mizzen_runtime.agent.entrypoint import Host
 from mizzen_runtime.agent.in_force import AgentInForce
 from mizzen_runtime.agent.models import TEST_MODEL, known_providers
 from mizzen_runtime.agent_service import AgentService, InFlight, RunInput, RunRequest, RunResult, StreamEvent
+from mizzen_runtime.breakers import Breakers
 from mizzen_runtime.config import ConfigRefused
 from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.metrics import AgentMetrics, ServiceMetrics
@@ -221,11 +222,12 @@ class _Parts:
         with StartWatch(host.seconds, host.give_up) as watch:
             # The log is pytest's, and stays as it is.
             loader = OwnCodeLoader(watch, Redactor([]), restore_log=lambda _package: None)
-            definitions, unknown = define_services(config, loader, doubles=True)
+            breakers = Breakers()
+            definitions, unknown = define_services(config, loader, breakers, doubles=True)
             placed, problems = self.stand_ins.in_place(definitions)
             problems = list(unknown) or problems  # what is not known cannot be replaced either
             try:
-                built = build_agent(config, secrets, host, loader, [each.key for each in placed])
+                built = build_agent(config, secrets, host, loader, [each.key for each in placed], breakers=breakers)
             except ConfigRefused as refused:
                 raise ConfigRefused([*problems, *refused.problems]) from refused
         if problems:
@@ -233,6 +235,7 @@ class _Parts:
         return self._with_model(built), self._wired(placed, built, AgentName(config.namespace, config.name))
 
     def _with_model(self, built: BuiltAgent) -> BuiltAgent:
+        """Give the agent with the test's model, without a breaker: a test may let it fail as often as it likes."""
         return replace(built, model=chain([(TEST_MODEL, self.model)]))
 
     def _wired(self, definitions: Sequence[ServiceDefinition], built: BuiltAgent, name: AgentName) -> RunningServices:

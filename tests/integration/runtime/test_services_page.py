@@ -25,6 +25,7 @@ from mizzen_api.health import HealthStatus
 from mizzen_api.names import API_VERSION, KIND
 from mizzen_api.problems import Problem
 from mizzen_api.rendering import runtime_config
+from mizzen_runtime.breakers import Breakers
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.mounted_files import AGAIN_AT_MOST_SECONDS, AGAIN_SECONDS, CHECK_SECONDS
@@ -237,7 +238,7 @@ def test_what_is_told_of_a_mistake_is_what_the_page_says(
     config = RuntimeConfig.model_validate(objects.rendered())
     with StartWatch(threading.TIMEOUT_MAX, never) as watch:
         loader = OwnCodeLoader(watch, Redactor([]), restore_log=lambda _package: None)
-        definitions, problems = define_services(config, loader)
+        definitions, problems = define_services(config, loader, Breakers())
     metrics = ServiceMetrics(CollectorRegistry())
     services = RunningServices(
         definitions, AgentName(config.namespace, config.name), metrics, Reloads(metrics.count_reload)

@@ -90,7 +90,7 @@ class Run:
         self._chain = chain(list(zip(names, models, strict=True)))
         self._seconds = seconds
         self.agent: Agent[None, Any] = Agent(**agent)
-        self.attempts = Attempts(0)
+        self.attempts = Attempts(0, allowed=seconds)
 
     async def answer(self) -> str:
         self._begin()
@@ -106,7 +106,7 @@ class Run:
         raise AssertionError("no result")
 
     def _begin(self) -> None:
-        self.attempts = Attempts(time.perf_counter() + self._seconds)
+        self.attempts = Attempts(time.perf_counter() + self._seconds, allowed=self._seconds)
         current_attempts.set(self.attempts)
 
     @property
@@ -133,7 +133,7 @@ def test_several_models_are_asked_in_their_order() -> None:
     model = chain([("a", says("a")), ("b", says("b"))])
 
     assert isinstance(model, FallbackModel)
-    assert [each._name for each in model.models if isinstance(each, ChainedModel)] == ["a", "b"]
+    assert [each.name for each in model.models if isinstance(each, ChainedModel)] == ["a", "b"]
 
 
 def test_one_model_needs_no_chain() -> None:

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from mizzen_api.breakers import DEFAULT_BREAKER
 from mizzen_api.contract import RuntimeService
 from mizzen_runtime import running_services
+from mizzen_runtime.breakers import Breakers, State
 from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.metrics import ServiceMetrics
 from mizzen_runtime.reloads import Reloads
@@ -198,6 +200,50 @@ async def test_wrong_settings_of_one_hide_nothing_that_is_wrong_with_others(tmp_
     services = RunningServices(definitions, AgentName("support", "triage"), metrics, reloads)
     told = [each.field for each in services.wire(None)]
     assert told == ["Secret 'base', key 'valu'", "AgentServices -> lacking (Lacking) -> unknown"]
+
+
+class Asked(Protocol):
+    """What is behind a breaker."""
+
+    async def ask(self) -> str:
+        """Ask it."""
+        ...
+
+
+class Askable(Base):
+    async def ask(self) -> str:
+        if self.value == "away":
+            raise ServiceUnavailableError("the server is away")
+        return self.value
+
+
+async def test_new_settings_close_a_breaker_and_settings_that_are_not_taken_up_do_not(tmp_path: Path) -> None:
+    breakers = Breakers()
+    breaker = breakers.add("service:asked", DEFAULT_BREAKER)
+    definition = replace(definition_of(tmp_path, 0, "asked", Askable), interface=Asked, breaker=breaker)
+    write(tmp_path, "asked", "away")
+    metrics = ServiceMetrics(CollectorRegistry())
+    services = RunningServices([definition], AgentName("support", "triage"), metrics, Reloads(metrics.count_reload))
+    assert services.wire(None) == ()
+
+    async def ask() -> str:
+        async with services.request_scope() as scope:
+            return await (await scope.get_service(Asked)).ask()
+
+    await services._container.start()
+    for _ in range(5):
+        with pytest.raises(ServiceUnavailableError, match="the server is away"):
+            await ask()
+    with pytest.raises(ServiceUnavailableError, match="its breaker is open"):
+        await ask()
+
+    write(tmp_path, "asked", "wrong")
+    assert not await services.reload()
+    assert breaker.state_now().state is State.OPEN
+    write(tmp_path, "asked", "new")
+    assert await services.reload()
+    assert await ask() == "new"
+    await services.close()
 
 
 @dataclass

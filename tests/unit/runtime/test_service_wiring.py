@@ -4,13 +4,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from mizzen_api.breakers import DEFAULT_BREAKER
 from mizzen_api.contract import RuntimeConfig
 from mizzen_api.problems import Problem
+from mizzen_runtime.breakers import Breakers
 from mizzen_runtime.container import DependencyContainer
 from mizzen_runtime.implementations.redis import RedisCacheService
 from mizzen_runtime.own_code.imports import OwnCodeLoader
@@ -20,6 +22,7 @@ from mizzen_runtime.service_wiring import define_services, register
 from mizzen_runtime.settings_fields import AgentName
 
 AGENT = AgentName("support", "triage")
+SETTINGS = DEFAULT_BREAKER.model_dump()
 
 
 class One(BaseModel):
@@ -50,6 +53,15 @@ class Pooled:
     def __init__(self, settings: WithPool) -> None: ...
 
 
+class Shop(Protocol):
+    async def sell(self, item: str) -> int: ...
+
+
+class OwnShop:
+    async def sell(self, item: str) -> int:
+        return len(item)
+
+
 class Torn:
     def __init__(self, first: One, second: Two) -> None: ...
 
@@ -62,7 +74,7 @@ def never(problem: Problem) -> NoReturn:
 def own_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module of own code."""
     module = ModuleType("own_services")
-    module.__dict__.update({"Own": Own, "Pooled": Pooled, "Torn": Torn, "number": 1})
+    module.__dict__.update({"Own": Own, "Pooled": Pooled, "Torn": Torn, "Shop": Shop, "OwnShop": OwnShop, "number": 1})
     monkeypatch.setitem(sys.modules, "own_services", module)
 
 
@@ -82,7 +94,7 @@ def service(**fields: Any) -> dict[str, Any]:
 
 
 def told(loader: OwnCodeLoader, **fields: Any) -> list[str]:
-    definitions, problems = define_services(config_of(service(**fields)), loader)
+    definitions, problems = define_services(config_of(service(**fields)), loader, Breakers())
     assert bool(definitions) != bool(problems)
     return [str(problem) for problem in problems]
 
@@ -136,7 +148,7 @@ def test_an_implementation_with_two_parameters_for_settings_is_refused(loader: O
 
 def test_what_is_wrong_with_several_services_is_told_at_once(loader: OwnCodeLoader) -> None:
     wrong = config_of(service(interface="A"), service(), service(implementation="b"))
-    definitions, problems = define_services(wrong, loader)
+    definitions, problems = define_services(wrong, loader, Breakers())
     assert [definition.field for definition in definitions] == ["spec.services[1]"]
     fields = [problem.field for problem in problems]
     assert fields == ["spec.services[0].interface", "spec.services[2].implementation"]
@@ -151,7 +163,7 @@ def test_the_keys_of_a_cache_begin_with_the_name_of_the_agent(
     loader: OwnCodeLoader, settings: dict[str, str], prefix: str
 ) -> None:
     redis = {"name": "cache", "interface": "CacheService", "implementation": "redis"}
-    definitions, _ = define_services(config_of({**redis, "settings": {"host": "h", **settings}}), loader)
+    definitions, _ = define_services(config_of({**redis, "settings": {"host": "h", **settings}}), loader, Breakers())
     container = DependencyContainer()
     assert register(definitions[0], container, AGENT) == ()
     (registration,) = container
@@ -164,8 +176,35 @@ def test_the_keys_of_a_cache_begin_with_the_name_of_the_agent(
 def test_what_is_not_registered_is_told(loader: OwnCodeLoader, tmp_path: Path, pool: str) -> None:
     (tmp_path / "pool").write_text(pool)
     source = {"kind": "ConfigMap", "name": "own", "path": str(tmp_path)}
-    definitions, _ = define_services(config_of(service(implementation="own_services:Pooled", sources=[source])), loader)
+    definitions, _ = define_services(
+        config_of(service(implementation="own_services:Pooled", sources=[source])), loader, Breakers()
+    )
     container = DependencyContainer()
     problems = register(definitions[0], container, AGENT)
     assert bool(problems) != bool(list(container))
     assert bool(problems) == (pool != "{}")
+
+
+def test_a_breaker_before_a_class_of_ones_own_is_told(loader: OwnCodeLoader) -> None:
+    assert told(loader, breaker=SETTINGS) == [
+        (
+            "spec.services[0].breaker: own_services:Own is no Protocol, and nothing can take the place of its instances; "
+            "make the interface a Protocol, or leave breaker out"
+        )
+    ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("settings", [None, SETTINGS], ids=["without", "with"])
+async def test_a_service_has_a_breaker_if_the_resource_says_so(loader: OwnCodeLoader, settings: Any) -> None:
+    breakers = Breakers()
+    shop = service(name="shop", interface="own_services:Shop", implementation="own_services:OwnShop", breaker=settings)
+    ((definition,), problems) = define_services(config_of(shop), loader, breakers)
+    container = DependencyContainer()
+    assert (problems, register(definition, container, AGENT)) == ((), ())
+
+    assert container.validate() == ()
+    assert await (await container.get_service(Shop)).sell("apple") == 5
+
+    assert [(each.name, each.counts.successful) for each in breakers] == ([("service:shop", 1)] if settings else [])
+    await container.close()
