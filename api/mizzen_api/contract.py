@@ -276,6 +276,15 @@ class ServiceReport(ApiModel):
     """Why it is not healthy."""
 
 
+class BreakerReport(ApiModel):
+    """How one circuit breaker is."""
+
+    name: str
+    """Such as `model:vllm:qwen3-32b` or `service:crm`."""
+    state: str
+    """closed, open or half_open."""
+
+
 class StateReport(ApiModel):
     """What `GET /state` on the management port answers."""
 
@@ -297,6 +306,8 @@ class StateReport(ApiModel):
     """The model chain by name."""
     services: tuple[ServiceReport, ...] = ()
     """The agent's services that live as long as the process."""
+    breakers: tuple[BreakerReport, ...] = ()
+    """The circuit breakers of models and services."""
     test_services: bool = False
     """Whether test doubles stand in for services."""
     reload_failures: tuple[Problem, ...] = ()

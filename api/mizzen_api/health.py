@@ -69,8 +69,10 @@ class RuntimeHealth(ApiModel):
     """What 99 of 100 requests may take at most; any time without it."""
 
 
-def runtime_health(health: HealthSpec) -> RuntimeHealth:
-    """Give the settings as the runtime reads them."""
+def runtime_health(health: HealthSpec | None) -> RuntimeHealth | None:
+    """Give the settings as the runtime reads them; None where they are its defaults."""
+    if health is None or health == HealthSpec():
+        return None
     return RuntimeHealth(
         max_error_rate_percent=health.max_error_rate_percent,
         min_requests=health.min_requests,

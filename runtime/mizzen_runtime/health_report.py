@@ -1,10 +1,12 @@
 """The health report: how the agent is, and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mizzen_api.health import HealthCode, HealthReason, HealthStatus
+from mizzen_runtime.breakers import Breakers, BreakerState, State
+from mizzen_runtime.health.policy import BreakerSignal
 from mizzen_runtime.health.watch import HealthWatch
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.running_services import RunningServices
@@ -25,6 +27,16 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True)
+class BreakerStatus:
+    """How one circuit breaker is."""
+
+    name: str
+    state: State
+    reason: str
+    """What of the calls in its window made it open; empty if it is closed, or nothing is known."""
+
+
+@dataclass(frozen=True)
 class HealthReport:
     """How the agent is."""
 
@@ -34,14 +46,16 @@ class HealthReport:
     reasons: tuple[HealthReason, ...]
     """Why it is not healthy. They are told a little longer than they last, and say so; `services` is of this moment."""
     services: tuple[ServiceStatus, ...]
+    breakers: tuple[BreakerStatus, ...]
 
 
-def health_report(watch: HealthWatch, services: RunningServices) -> HealthReport:
+def health_report(watch: HealthWatch, services: RunningServices, breakers: Breakers) -> HealthReport:
     """Tell how the agent is now.
 
     Args:
         watch: Knows how the pod is.
         services: The agent's services.
+        breakers: Those of its models and services.
     """
     state = watch.state()
     return HealthReport(
@@ -52,7 +66,20 @@ def health_report(watch: HealthWatch, services: RunningServices) -> HealthReport
             ServiceStatus(name=each.name, status=_status(each), required=each.required, reason=each.reason)
             for each in services.states.values()
         ),
+        breakers=tuple(
+            BreakerStatus(name=each.name, state=each.state, reason=_why_open(each))
+            for each in breakers.states().values()
+        ),
     )
+
+
+def not_closed(breakers: Breakers) -> Mapping[str, BreakerSignal]:
+    """Give the signals of the circuit breakers that are not closed, by name."""
+    return {
+        name: BreakerSignal(is_open=each.state is State.OPEN, figures=_why_open(each))
+        for name, each in breakers.states().items()
+        if each.state is not State.CLOSED
+    }
 
 
 def why_unready(services: Iterable[ServiceState], lifecycle: Lifecycle) -> str:
@@ -63,6 +90,12 @@ def why_unready(services: Iterable[ServiceState], lifecycle: Lifecycle) -> str:
         return "it was asked to leave"
     away = [each.name for each in services if not each.lets_requests_come]
     return f"it waits for {' and '.join(map(repr, away))}" if away else ""
+
+
+def _why_open(breaker: BreakerState) -> str:
+    if breaker.state is State.CLOSED or breaker.failure_rate is None or breaker.slow_call_rate is None:
+        return ""
+    return f"{breaker.failure_rate:.0%} of its last calls failed, {breaker.slow_call_rate:.0%} were slow."
 
 
 def _status(service: ServiceState) -> Literal["healthy", "unhealthy", "unknown"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from mizzen_api.contract import RuntimeConfig, ServiceReport, StateReport
+from mizzen_api.contract import BreakerReport, RuntimeConfig, ServiceReport, StateReport
 from mizzen_api.health import RuntimeHealth
 from mizzen_api.limits import RuntimeLimits
 from mizzen_runtime import log
@@ -25,7 +25,7 @@ from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.health.metrics import HealthCollector
 from mizzen_runtime.health.tally import RequestTally
 from mizzen_runtime.health.watch import HealthSources, HealthWatch
-from mizzen_runtime.health_report import HealthReport, health_report, why_unready
+from mizzen_runtime.health_report import HealthReport, health_report, not_closed, why_unready
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
@@ -91,7 +91,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
 
     built, services = _build(config, secrets, options, host, run, breakers=breakers)
     in_flight = InFlight()
-    tally, health = _watch_health(config.health or RuntimeHealth(), services, lifecycle)
+    tally, health = _watch_health(config.health or RuntimeHealth(), services, breakers, lifecycle)
     registry.register(HealthCollector(health.state))
     metrics = AgentMetrics(
         registry,
@@ -105,14 +105,16 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     agent = AgentInForce(built)
     limits = config.limits or RuntimeLimits()
     service = AgentService(agent, dependencies, metrics, in_flight, timeout=limits.request_timeout_seconds)
-    told = partial(health_report, health, services)
+    told = partial(health_report, health, services, breakers)
     settings = _traffic_settings(config, options, limits, built, told)
     lasting = _lasting_state(config, options, built)
     reports = Reports(
         readiness=lambda: {"services": services.ready} if services.states else {},
         metrics=metrics.expose,
         metrics_content_type=CONTENT_TYPE,
-        state=lambda: _state(lasting, services, reloads, lifecycle, health=health, in_flight=in_flight),
+        state=lambda: _state(
+            lasting, services, reloads, lifecycle, breakers=breakers, health=health, in_flight=in_flight
+        ),
     )
     renewal = AgentRenewal(config, secrets, agent, reloads)
     files = MountedFiles([*services.watched(), *renewal.watched()], seen)
@@ -167,7 +169,7 @@ def _other_secrets(config: RuntimeConfig) -> list[str]:
 
 
 def _watch_health(
-    settings: RuntimeHealth, services: RunningServices, lifecycle: Lifecycle
+    settings: RuntimeHealth, services: RunningServices, breakers: Breakers, lifecycle: Lifecycle
 ) -> tuple[RequestTally, HealthWatch]:
     """Give what is to be told of each request that ends, and what watches over the pod's health."""
     tally = RequestTally(settings.max_latency_seconds)
@@ -177,7 +179,7 @@ def _watch_health(
         unhealthy_services=lambda: {
             state.name: state.reason for state in services.states.values() if state.healthy is False
         },
-        breakers=dict,
+        breakers=partial(not_closed, breakers),
     )
     return tally, HealthWatch(settings, sources)
 
@@ -223,6 +225,7 @@ def _state(
     reloads: Reloads,
     lifecycle: Lifecycle,
     *,
+    breakers: Breakers,
     health: HealthWatch,
     in_flight: InFlight,
 ) -> bytes:
@@ -232,6 +235,9 @@ def _state(
         "services": tuple(
             ServiceReport(name=state.name, healthy=state.healthy, reason=state.reason)
             for state in services.states.values()
+        ),
+        "breakers": tuple(
+            BreakerReport(name=state.name, state=state.state.value) for state in breakers.states().values()
         ),
         "reload_failures": reloads.failures,
         "health": health.state(),

@@ -143,8 +143,13 @@ async def agent_under_test(
         # In another thread, as in a pod: an async factory of own code runs on this loop meanwhile.
         built, running = await asyncio.to_thread(parts.of_config, config, host)
     in_flight = InFlight()
-    names = {"namespace": _NAMESPACE, "agent": built.agent.name or "agent", "revision": _REVISION}
-    metrics = AgentMetrics(registry, **names, in_flight=lambda: in_flight.count)
+    metrics = AgentMetrics(
+        registry,
+        namespace=_NAMESPACE,
+        agent=built.agent.name or "agent",
+        revision=_REVISION,
+        in_flight=lambda: in_flight.count,
+    )
     dependencies = Dependencies(running, built.deps_type)
     in_force = AgentInForce(built)
     agent = AgentService(in_force, dependencies, metrics, in_flight, timeout=REQUEST_TIMEOUT_SECONDS)

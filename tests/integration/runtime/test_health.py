@@ -6,16 +6,32 @@ from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import Exchange, ModelServer
 from tests.integration.runtime.process import START_SECONDS, Json, RuntimeProcess, Start, config_of, scripted, until
 
+CLOSED = {"name": "model:vllm:scripted", "state": "closed", "reason": ""}
 
-def watched(server: ModelServer, **health: float) -> Json:
-    """Give an agent about which something is said soon."""
-    return {**config_of(scripted(server)), "health": {"minRequests": 6, "windowSeconds": 10, **health}}
+
+def watched(server: ModelServer, *, open_seconds: float = 1, **health: float) -> Json:
+    """Give an agent about which something is said soon, and whose breaker opens for so long after five failures."""
+    breaker = {
+        "failureRatePercent": 50,
+        "slowCallRatePercent": 100,
+        "slowCallSeconds": 60,
+        "windowType": "Count",
+        "windowSize": 20,
+        "minimumCalls": 5,
+        "waitInOpenSeconds": open_seconds,
+        "permittedCallsInHalfOpen": 1,
+    }
+    return {
+        **config_of(scripted(server, breaker=breaker)),
+        "health": {"minRequests": 6, "windowSeconds": 10, **health},
+    }
 
 
 def report(runtime: RuntimeProcess) -> Json:
     answer = runtime.request("GET", "/v1/health")
-    assert answer.status == (200 if answer.json["ready"] else 503)
-    return answer.json
+    told: Json = answer.json
+    assert answer.status == (200 if told["ready"] else 503)
+    return told
 
 
 def told(runtime: RuntimeProcess) -> dict[str, str]:
@@ -37,7 +53,7 @@ def test_a_storm_of_errors_is_told_everywhere_and_takes_no_pod_away_and_its_end_
 ) -> None:
     runtime = start(watched(model_server))
     wait_ready(runtime)
-    assert report(runtime) == {"status": "healthy", "ready": True, "reasons": [], "services": []}
+    assert report(runtime) == {"status": "healthy", "ready": True, "reasons": [], "services": [], "breakers": [CLOSED]}
 
     model_server.otherwise = model.fails(500)
     for _ in range(6):
@@ -56,9 +72,29 @@ def test_a_storm_of_errors_is_told_everywhere_and_takes_no_pod_away_and_its_end_
     assert (line["level"], line["status"]) == ("warning", "unhealthy")
 
     model_server.otherwise = model.says("Back")
-    assert runtime.run("Hello").status == 200
+    until(lambda: runtime.run("Hello").status == 200, "the breaker lets one pass")
     until(lambda: report(runtime)["status"] == "healthy", "it is well again", 90)
     assert runtime.metric('mizzen_health_status{status="healthy"}') == 1
+
+
+def test_a_breaker_that_is_open_is_told_until_it_closes(start: Start, model_server: ModelServer) -> None:
+    runtime = start(watched(model_server, open_seconds=8, minRequests=100))
+    wait_ready(runtime)
+    for _ in range(5):
+        assert runtime.run("Hello").status == 503
+    until(lambda: told(runtime) == {"BreakerOpen": "degraded"}, "it is told", 40)
+    assert_alive_and_ready(runtime)
+    (reason,) = report(runtime)["reasons"]
+    assert reason["subject"] == CLOSED["name"]
+    assert reason["figures"] == "100% of its last calls failed, 0% were slow."
+    (breaker,) = runtime.manage("/state").json["breakers"]
+    assert breaker == {"name": CLOSED["name"], "state": report(runtime)["breakers"][0]["state"]}
+    assert breaker["state"] in {"open", "half_open"}
+
+    model_server.otherwise = model.says("Back")
+    until(lambda: runtime.run("Hello").status == 200, "it lets one pass", 40)
+    until(lambda: report(runtime)["status"] == "healthy", "it is well again", 90)
+    assert report(runtime)["breakers"] == [CLOSED]
 
 
 def test_some_errors_make_it_degraded_and_one_does_not(start: Start, model_server: ModelServer) -> None:
