@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mizzen_api.breakers import DEFAULT_BREAKER
 from tests.integration.runtime.model_server import ModelServer
 
 START_SECONDS = 60
@@ -220,6 +221,15 @@ def config_of(*models: Json, **agent: object) -> Json:
 def limited(config: Json, **limits: float) -> Json:
     """Give a configuration with limits, such as `requestTimeoutSeconds`."""
     return config | {"limits": limits}
+
+
+def breaker_of(**settings: object) -> Json:
+    """Give a model's breaker as the operator renders it, with the defaults for what is not said."""
+    return {**DEFAULT_BREAKER.model_dump(by_alias=True), **settings}
+
+
+STAYS_CLOSED = breaker_of(windowSize=1000, minimumCalls=1000)
+"""For a runtime that many tests share, each of which lets its model fail."""
 
 
 def scripted(server: ModelServer, **fields: object) -> Json:

@@ -6,7 +6,17 @@ import pytest
 
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import Behaviour, ModelServer
-from tests.integration.runtime.process import Answer, Event, Json, RuntimeProcess, Start, config_of, events_of, limited
+from tests.integration.runtime.process import (
+    STAYS_CLOSED,
+    Answer,
+    Event,
+    Json,
+    RuntimeProcess,
+    Start,
+    config_of,
+    events_of,
+    limited,
+)
 
 DOWN = {"model": "vllm:down", "baseUrl": "http://127.0.0.1:9/v1"}
 
@@ -42,7 +52,9 @@ Way = Callable[[RuntimeProcess], Json]
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Served"]:
     """One runtime with a chain of two, for tests that leave no trace in it."""
     first, second = ModelServer(), ModelServer()
-    config = config_of(endpoint("first", first), endpoint("second", second))
+    config = config_of(
+        *(endpoint(name, it, breaker=STAYS_CLOSED) for name, it in (("first", first), ("second", second)))
+    )
     runtime = RuntimeProcess(tmp_path_factory.mktemp("runtime"), config)
     yield runtime, first, second
     runtime.close()

@@ -6,7 +6,16 @@ import pytest
 
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import Behaviour, ModelServer
-from tests.integration.runtime.process import Answer, RuntimeProcess, Start, config_of, events_of, limited, scripted
+from tests.integration.runtime.process import (
+    STAYS_CLOSED,
+    Answer,
+    RuntimeProcess,
+    Start,
+    config_of,
+    events_of,
+    limited,
+    scripted,
+)
 
 UNREACHABLE = "the model's provider cannot be reached, or broke off"
 UNREADABLE = "the model's provider answered what cannot be read, or only a part"
@@ -23,7 +32,7 @@ Attempt = tuple[str, str]
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One runtime and its model, for tests that count by difference."""
     server = ModelServer()
-    config = limited(config_of(scripted(server)), requestTimeoutSeconds=1)
+    config = limited(config_of(scripted(server, breaker=STAYS_CLOSED)), requestTimeoutSeconds=1)
     runtime = RuntimeProcess(tmp_path_factory.mktemp("runtime"), config)
     yield runtime, server
     runtime.close()
@@ -83,8 +92,8 @@ def test_a_model_that_fails_is_told_without_its_words(
     assert (logged["message"], logged["outcome"]) == (detail, outcome)
 
 
-def test_a_provider_that_limits_the_rate_says_when_to_come_back(served: Served) -> None:
-    runtime, model_server = served
+def test_a_provider_that_limits_the_rate_says_when_to_come_back(start: Start, model_server: ModelServer) -> None:
+    runtime = start(config_of(scripted(model_server)))
     model_server.will(model.fails(429, retry_after="7"))
 
     answer = runtime.run("Hello")
