@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from mizzen_api.base import ApiModel
 from mizzen_api.duration import MAX_DURATION_SECONDS
+from mizzen_api.limits import RuntimeLimits
 from mizzen_api.problems import Problem, shortened
 from mizzen_api.services import Required, Scope
 
@@ -175,6 +176,8 @@ class RuntimeConfig(ApiModel):
     """Values that the capabilities' arguments refer to; absent where there are none."""
     services: tuple[RuntimeService, ...] | None = None
     """What the agent gets injected; absent where it gets nothing."""
+    limits: RuntimeLimits | None = None
+    """How much at once and how long; absent where the resource leaves all of it to the defaults."""
     secret_variables: tuple[str, ...] | None = None
     """Environment variables of the pod that come from Secrets, by name: what own code says when it fails at start is
     told without their values. Absent where there are none, or no own code."""

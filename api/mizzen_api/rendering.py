@@ -20,6 +20,7 @@ from mizzen_api.contract import (
     settings_path,
 )
 from mizzen_api.duration import seconds
+from mizzen_api.limits import Limits, runtime_limits
 from mizzen_api.services import ServiceSpec
 
 
@@ -44,6 +45,7 @@ def runtime_config(agent: AgentDeployment, revision: str, root: str = MOUNT_ROOT
         secrets=tuple(_secret(secret, root) for secret in agent.spec.secrets or ()) or None,
         services=tuple(_service(service, root) for service in agent.spec.services or ()) or None,
         models=tuple(_model(index, model, root) for index, model in enumerate(agent.spec.models or ())),
+        limits=runtime_limits(agent.spec.limits) if (agent.spec.limits or Limits()) != Limits() else None,
         secret_variables=_secret_variables(agent) if _has_own_code(agent) else None,
     )
 

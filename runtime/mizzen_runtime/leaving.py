@@ -14,6 +14,10 @@ EXIT_REFUSED = 78
 """`EX_CONFIG` of sysexits.h: a restart does not help, somebody must act."""
 EXIT_FAILED = 70
 """`EX_SOFTWARE`: a fault of the runtime itself or of a library."""
+LAST_CALL_SECONDS = 1.0
+"""How long a connection that was open before is answered when no new ones are accepted any more."""
+_LAST_ANSWER_SECONDS = 1.0
+"""What an answer that used up its time has for its way out."""
 EXIT_SECONDS = 1.0
 """What threads, of the event loop's pool and others that are no daemons, and functions registered with atexit have for
 ending after all else has."""
@@ -21,6 +25,15 @@ ending after all else has."""
 logger = logging.getLogger("mizzen.server")
 
 Result = TypeVar("Result")
+
+
+def drain_grace(request_timeout: float) -> float:
+    """Give the seconds that requests may take to end once no new connections are accepted.
+
+    Args:
+        request_timeout: Seconds that a request may take.
+    """
+    return LAST_CALL_SECONDS + request_timeout + _LAST_ANSWER_SECONDS
 
 
 def leave(code: int) -> NoReturn:

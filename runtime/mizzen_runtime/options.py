@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
-from mizzen_api.timing import HANDOVER_SECONDS, OWN_CODE_SECONDS, PROPAGATION_SECONDS, REQUEST_TIMEOUT_SECONDS
+from mizzen_api.timing import HANDOVER_SECONDS, OWN_CODE_SECONDS, PROPAGATION_SECONDS
 
 MAX_BODY_BYTES = 1024 * 1024
 PROFILE_VARIABLE = "MIZZEN_PROFILE"
 PROFILES = ("production", "test")
 """What the variable may be; the first is what it is by default."""
-LAST_CALL_SECONDS = 1.0
-"""How long a connection that was open before is answered when no new ones are accepted any more."""
-_LAST_ANSWER_SECONDS = 1.0
-"""What an answer that used up its time has for its way out."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +33,12 @@ class Options:
     """Seconds after SIGTERM in which the process still says that it is ready."""
     propagation_delay: float
     """Seconds after that in which new connections are still accepted."""
-    request_timeout: float
-    """Seconds that a request may take in all."""
     max_body_bytes: int
     """Largest request body."""
     own_code_timeout: float
     """Seconds that import and factory of own code may take together."""
     test_services: bool
     """Whether test doubles take the place of services that have one."""
-
-    @property
-    def drain_grace(self) -> float:
-        """Seconds that the end may take once no new connections are accepted."""
-        return LAST_CALL_SECONDS + self.request_timeout + _LAST_ANSWER_SECONDS
 
 
 def _positive(text: str) -> float:
@@ -108,13 +97,6 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         default=PROPAGATION_SECONDS,
         metavar="SECONDS",
         help=f"then go on accepting this long (default: {PROPAGATION_SECONDS:g})",
-    )
-    parser.add_argument(
-        "--request-timeout",
-        type=_positive,
-        default=REQUEST_TIMEOUT_SECONDS,
-        metavar="SECONDS",
-        help=f"bound on a whole request (default: {REQUEST_TIMEOUT_SECONDS:g})",
     )
     parser.add_argument(
         "--max-body-bytes",

@@ -21,9 +21,17 @@ import uvloop
 from mizzen_runtime import log
 from mizzen_runtime.http.management import ManagementApp
 from mizzen_runtime.http.server import HttpServer, bind
-from mizzen_runtime.leaving import EXIT_FAILED, EXIT_REFUSED, bound_end, in_abandonable_thread, leave_at_once
+from mizzen_runtime.leaving import (
+    EXIT_FAILED,
+    EXIT_REFUSED,
+    LAST_CALL_SECONDS,
+    bound_end,
+    drain_grace,
+    in_abandonable_thread,
+    leave_at_once,
+)
 from mizzen_runtime.lifecycle import Lifecycle
-from mizzen_runtime.options import LAST_CALL_SECONDS, Options, parse_options
+from mizzen_runtime.options import Options, parse_options
 
 if TYPE_CHECKING:
     from mizzen_api.contract import FailureKind
@@ -168,9 +176,8 @@ class _Process:
 
     async def _serve_until_drained(self, runtime: "Runtime") -> None:
         options = self._options
-        traffic = HttpServer(
-            runtime.app, self._traffic_socket, drain_grace=options.drain_grace, last_call=LAST_CALL_SECONDS
-        )
+        grace = drain_grace(runtime.limits.request_timeout_seconds)
+        traffic = HttpServer(runtime.app, self._traffic_socket, drain_grace=grace, last_call=LAST_CALL_SECONDS)
         self._management_app.reports = runtime.reports
         await traffic.start()
         gc.freeze()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from mizzen_api.contract import RuntimeConfig, ServiceReport, StateReport
+from mizzen_api.limits import RuntimeLimits
 from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
@@ -51,6 +52,8 @@ class Runtime:
     """Answers on the traffic port."""
     reports: Reports
     """What the management port can tell."""
+    limits: RuntimeLimits
+    """How much at once, and how long."""
 
 
 def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime:
@@ -86,8 +89,9 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     )
     dependencies = Dependencies(services, built.deps_type)
     agent = AgentInForce(built)
-    service = AgentService(agent, dependencies, metrics, in_flight, timeout=options.request_timeout)
-    settings = _traffic_settings(config, options, built, services)
+    limits = config.limits or RuntimeLimits()
+    service = AgentService(agent, dependencies, metrics, in_flight, timeout=limits.request_timeout_seconds)
+    settings = _traffic_settings(config, options, limits, built, services)
     lasting = _lasting_state(config, options, built)
     reports = Reports(
         readiness=lambda: {"services": services.ready} if services.states else {},
@@ -97,7 +101,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     )
     renewal = AgentRenewal(config, secrets, agent, reloads)
     files = MountedFiles([*services.watched(), *renewal.watched()], seen)
-    return Runtime(agent, services, files, traffic_app(service, lifecycle, settings), reports)
+    return Runtime(agent, services, files, traffic_app(service, lifecycle, settings), reports, limits)
 
 
 def _build(
@@ -144,12 +148,12 @@ def _other_secrets(config: RuntimeConfig) -> list[str]:
 
 
 def _traffic_settings(
-    config: RuntimeConfig, options: Options, built: BuiltAgent, services: RunningServices
+    config: RuntimeConfig, options: Options, limits: RuntimeLimits, built: BuiltAgent, services: RunningServices
 ) -> TrafficSettings:
     return TrafficSettings(
         revision=config.revision,
         max_body_bytes=options.max_body_bytes,
-        request_timeout=options.request_timeout,
+        request_timeout=limits.request_timeout_seconds,
         agent_card=agent_card(
             name=config.name,
             description=built.description,

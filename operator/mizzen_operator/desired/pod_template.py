@@ -3,6 +3,7 @@
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_api.limits import runtime_limits
 from mizzen_api.names import (
     CONTAINER_NAME,
     LABEL_REVISION,
@@ -12,7 +13,7 @@ from mizzen_api.names import (
     TRAFFIC_PORT_NAME,
 )
 from mizzen_api.pod import EnvVar, PodSettings
-from mizzen_api.timing import TERMINATION_GRACE_SECONDS
+from mizzen_api.timing import termination_grace_seconds
 from mizzen_operator.desired.manifest import Manifest, selector_labels
 from mizzen_operator.desired.probes import build_probes
 from mizzen_operator.desired.service_account import service_account_name
@@ -37,6 +38,7 @@ def build_pod_template(agent: AgentDeployment, revision: str, runtime_image: str
         runtime_image: What runs if the resource names no image.
     """
     pod = agent.spec.pod
+    request_timeout = runtime_limits(agent.spec.limits).request_timeout_seconds
     own_labels = {**selector_labels(agent.metadata.name), LABEL_REVISION: revision}
     template: Manifest = _without_none(
         {
@@ -45,7 +47,7 @@ def build_pod_template(agent: AgentDeployment, revision: str, runtime_image: str
                 "serviceAccountName": service_account_name(agent),
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
-                "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+                "terminationGracePeriodSeconds": termination_grace_seconds(request_timeout),
                 "securityContext": {
                     "runAsNonRoot": True,
                     "runAsUser": USER_ID,

@@ -1,7 +1,6 @@
 """The command line: what it takes, and what its help teaches."""
 
 import argparse
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from importlib.metadata import version
 from typing import Literal
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
-from mizzen_api.timing import REQUEST_TIMEOUT_SECONDS
 from mizzen_runtime.cli.files import STANDARD_INPUT
 
 _PORTS = range(1, 65536)
@@ -84,7 +82,6 @@ class RunOptions:
     host: str
     port: int
     management_port: int
-    request_timeout: float
     test_services: bool
     reload: bool
 
@@ -169,13 +166,6 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="PORT",
         help=f"probes, metrics, state (default: {MANAGEMENT_PORT})",
     )
-    parser.add_argument(
-        "--request-timeout",
-        type=_seconds,
-        default=REQUEST_TIMEOUT_SECONDS,
-        metavar="SECONDS",
-        help=f"bound on a whole request (default: {REQUEST_TIMEOUT_SECONDS:g})",
-    )
     _add_test_services(parser)
     parser.add_argument("--no-reload", action="store_false", dest="reload", help="leave changes of the files alone")
 
@@ -198,10 +188,3 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) not in _PORTS:
         raise argparse.ArgumentTypeError(f"{text} is not a port (1 to 65535)")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < float("inf"):
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")

@@ -108,5 +108,4 @@ class RuntimeProcess:
 
 def runtime_arguments(options: RunOptions) -> list[str]:
     """Give the runtime's arguments that matter to a check too."""
-    arguments = ["--request-timeout", str(options.request_timeout)]
-    return [*arguments, "--test-services"] if options.test_services else arguments
+    return ["--test-services"] if options.test_services else []

@@ -19,10 +19,10 @@ from pydantic_ai.models.test import TestModel
 
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.contract import RuntimeConfig, RuntimeModel, RuntimeService
+from mizzen_api.limits import REQUEST_TIMEOUT_SECONDS
 from mizzen_api.names import KIND
 from mizzen_api.problems import Problem, problems_of
 from mizzen_api.rendering import runtime_config
-from mizzen_api.timing import REQUEST_TIMEOUT_SECONDS
 from mizzen_runtime.agent.build import BuiltAgent, build_agent, built_around
 from mizzen_runtime.agent.chain import chain
 from mizzen_runtime.agent.entrypoint import Host

@@ -50,6 +50,12 @@ FULL_SPEC: dict[str, Any] = {
         },
         {"model": "test"},
     ],
+    "limits": {
+        "maxConcurrentRequests": 20,
+        "maxQueuedRequests": 0,
+        "requestTimeout": "90s",
+        "batchTimeout": "30m",
+    },
     "replicas": 2,
     "pod": {
         "image": "registry.example/team/agent:1",
@@ -168,6 +174,10 @@ def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Na
         ),
         ({"models": [{"model": "test", "baseUrl": "https://user:pass@host"}]}, "spec.models[0].baseUrl"),
         ({"models": []}, "spec.models"),
+        ({"limits": {"maxConcurrentRequests": 0}}, "spec.limits.maxConcurrentRequests"),
+        ({"limits": {"maxQueuedRequests": 10001}}, "spec.limits.maxQueuedRequests"),
+        ({"limits": {"requestTimeout": "25h"}}, "must be more than 0 and at most 24h"),
+        ({"limits": {"batchTimeout": "soon"}}, "spec.limits.batchTimeout"),
         ({"replicas": -1}, "spec.replicas"),
         ({"pod": {"env": [{"name": "A"}]}}, "give exactly one of value and valueFrom"),
         ({"agent": {"tool_timeout": 0}}, "spec.agent.tool_timeout"),

@@ -217,6 +217,11 @@ def config_of(*models: Json, **agent: object) -> Json:
     }
 
 
+def limited(config: Json, **limits: float) -> Json:
+    """Give a configuration with limits, such as `requestTimeoutSeconds`."""
+    return config | {"limits": limits}
+
+
 def scripted(server: ModelServer, **fields: object) -> Json:
     """Give the model that a scripted server plays."""
     return {"model": "vllm:scripted", "baseUrl": server.base_url, **fields}

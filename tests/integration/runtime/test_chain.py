@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import Behaviour, ModelServer
-from tests.integration.runtime.process import Answer, Event, Json, RuntimeProcess, Start, config_of, events_of
+from tests.integration.runtime.process import Answer, Event, Json, RuntimeProcess, Start, config_of, events_of, limited
 
 DOWN = {"model": "vllm:down", "baseUrl": "http://127.0.0.1:9/v1"}
 
@@ -144,7 +144,7 @@ def test_a_model_that_hangs_leaves_time_for_the_next(
     model_server.will(model.hangs, model.hangs)
     second_server.will(model.says("Second best"), model.says("Second best"))
     config = config_of(endpoint("first", model_server), endpoint("second", second_server))
-    runtime = start(config, "--request-timeout", "4")
+    runtime = start(limited(config, requestTimeoutSeconds=4))
 
     for way in (plain, streamed):
         told = way(runtime)
@@ -174,7 +174,7 @@ def test_the_deadline_holds_for_the_whole_chain(
     model_server.will(model.hangs)
     second_server.will(model.hangs)
     config = config_of(endpoint("first", model_server), endpoint("second", second_server))
-    runtime = start(config, "--request-timeout", "2")
+    runtime = start(limited(config, requestTimeoutSeconds=2))
 
     answer = runtime.run("Hello")
 

@@ -4,7 +4,7 @@ import socket
 
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import ModelServer
-from tests.integration.runtime.process import RuntimeProcess, Start, config_of, read_all, scripted, until
+from tests.integration.runtime.process import RuntimeProcess, Start, config_of, limited, read_all, scripted, until
 
 
 def assert_cancelled(runtime: RuntimeProcess, model_server: ModelServer) -> None:
@@ -66,7 +66,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_counted_as_cancelled(
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(start: Start) -> None:
-    runtime = start(config_of(), "--request-timeout", "0.5")
+    runtime = start(limited(config_of(), requestTimeoutSeconds=0.5))
 
     answer = read_all(runtime.open_half_run())
 
@@ -79,7 +79,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(start: Start) -> None:
 def test_a_client_that_does_not_read_is_cut_off(start: Start, model_server: ModelServer) -> None:
     model_server.will(model.floods)
     # Long enough for the buffers on the way to fill first, also on a busy machine.
-    runtime = start(config_of(scripted(model_server)), "--request-timeout", "8")
+    runtime = start(limited(config_of(scripted(model_server)), requestTimeoutSeconds=8))
 
     runtime.wait_logged("serving")
     before = runtime.metric("process_open_fds")
@@ -104,7 +104,7 @@ def ends(connection: socket.socket) -> bool:
 
 def test_a_client_that_does_not_read_keeps_nobody_from_leaving(start: Start, model_server: ModelServer) -> None:
     model_server.will(model.floods)
-    runtime = start(config_of(scripted(model_server)), "--request-timeout", "5")
+    runtime = start(limited(config_of(scripted(model_server)), requestTimeoutSeconds=5))
     with runtime.open_run({"input": "Hello", "stream": True}) as connection:
         until(lambda: model_server.requests, "the model is asked")
         runtime.terminate()

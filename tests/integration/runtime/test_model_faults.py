@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import Behaviour, ModelServer
-from tests.integration.runtime.process import Answer, RuntimeProcess, Start, config_of, events_of, scripted
+from tests.integration.runtime.process import Answer, RuntimeProcess, Start, config_of, events_of, limited, scripted
 
 UNREACHABLE = "the model's provider cannot be reached, or broke off"
 UNREADABLE = "the model's provider answered what cannot be read, or only a part"
@@ -23,7 +23,8 @@ Attempt = tuple[str, str]
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One runtime and its model, for tests that count by difference."""
     server = ModelServer()
-    runtime = RuntimeProcess(tmp_path_factory.mktemp("runtime"), config_of(scripted(server)), "--request-timeout", "1")
+    config = limited(config_of(scripted(server)), requestTimeoutSeconds=1)
+    runtime = RuntimeProcess(tmp_path_factory.mktemp("runtime"), config)
     yield runtime, server
     runtime.close()
     server.close()

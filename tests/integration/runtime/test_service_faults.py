@@ -20,7 +20,7 @@ from tests.integration.runtime.neighbours import (
     fault_in,
     running_neighbours,
 )
-from tests.integration.runtime.process import START_SECONDS, RuntimeProcess, Start, until
+from tests.integration.runtime.process import START_SECONDS, RuntimeProcess, Start, limited, until
 from tests.support.waiting import wait_for
 
 SERVICES = ("database", "cache", "api")
@@ -146,7 +146,7 @@ def test_a_request_ends_at_its_own_deadline_where_that_of_the_service_is_later(
     start: Start, model_server: ModelServer, neighbours: Neighbours
 ) -> None:
     config = neighbours.config(model_server, api={"call_timeout_seconds": 60})
-    runtime = start(config, "--request-timeout", "3", **neighbours.environment)
+    runtime = start(limited(config, requestTimeoutSeconds=3), **neighbours.environment)
     wait_ready(runtime)
     with neighbours.api.frozen():
         begun = time.monotonic()

@@ -110,6 +110,18 @@ def test_two_wrong_sources_are_told_together() -> None:
             {"models": [{"model": "test", "requestTimeout": "0s"}]},
             "spec.models[0].requestTimeout: must be more than 0 and at most 24h (it is '0s')",
         ),
+        (
+            {"limits": {"maxConcurrentRequests": 0}},
+            "spec.limits.maxConcurrentRequests: input should be greater than or equal to 1",
+        ),
+        (
+            {"limits": {"maxQueuedRequests": -1}},
+            "spec.limits.maxQueuedRequests: input should be greater than or equal to 0",
+        ),
+        (
+            {"limits": {"requestTimeout": "0s"}},
+            "spec.limits.requestTimeout: must be more than 0 and at most 24h (it is '0s')",
+        ),
         ({"models": [{"model": "test", "requestTimeout": "25h"}]}, "spec.models[0].requestTimeout: must be more than"),
         (
             {"models": [{"model": "test", "baseUrl": "ftp://x"}]},

@@ -100,6 +100,12 @@ FULL_SPEC: dict[str, Any] = {
         {"model": "test"},
         {"model": "openai:gpt-5", "apiKey": {"secretKeyRef": {"name": "openai", "key": "api.key"}}},
     ],
+    "limits": {
+        "maxConcurrentRequests": 20,
+        "maxQueuedRequests": 0,
+        "requestTimeout": "1m30.5s",
+        "batchTimeout": "2h",
+    },
     "replicas": 3,
     "pod": EVERY_POD_FIELD,
 }

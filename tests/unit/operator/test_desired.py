@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
+from mizzen_api.limits import RuntimeLimits
 from mizzen_operator.desired import Desired, InvalidSpecError
 from tests.unit.operator.agents import FULL_SPEC, golden_agents
 from tests.unit.operator.builders import agent, desired_for
@@ -71,6 +72,28 @@ def test_the_configuration_is_what_the_runtime_reads_back() -> None:
     assert config.agent["instructions"] == ["Triage the ticket.", "Answer in English."]
     assert [model.model for model in config.models] == ["vllm:qwen3-32b", "test", "openai:gpt-5"]
     assert config.models[0].request_timeout_seconds == 90
+    assert config.limits is not None
+    assert (config.limits.max_concurrent_requests, config.limits.max_queued_requests) == (20, 0)
+    assert (config.limits.request_timeout_seconds, config.limits.batch_timeout_seconds) == (90.5, 7200)
+
+
+def test_limits_that_are_left_out_have_their_defaults_in_the_runtime() -> None:
+    rendered = json.loads(only(desired_of(limits={"maxQueuedRequests": 7}), "ConfigMap")["data"][CONFIG_FILE])
+    assert RuntimeLimits.model_validate(rendered["limits"]) == RuntimeLimits(max_queued_requests=7)
+
+
+@pytest.mark.parametrize("limits", [None, {}], ids=["absent", "empty"])
+def test_an_agent_that_sets_no_limits_has_none_in_its_configuration(limits: object) -> None:
+    assert "limits" not in json.loads(only(desired_of(limits=limits), "ConfigMap")["data"][CONFIG_FILE])
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds"),
+    [(None, 82), ({"requestTimeout": "10s"}, 32), ({"requestTimeout": "1.5s"}, 24), ({"batchTimeout": "2h"}, 82)],
+    ids=["the default", "shorter", "rounded up", "a batch's items are requests"],
+)
+def test_a_pod_may_stay_for_its_last_request(limits: object, seconds: int) -> None:
+    assert pod_spec(limits=limits)["terminationGracePeriodSeconds"] == seconds
 
 
 def test_own_code_is_rendered_with_the_names_of_the_variables_that_come_from_secrets() -> None:

@@ -5,13 +5,12 @@ import pytest
 from mizzen_api.timing import (
     HANDOVER_SECONDS,
     PROPAGATION_SECONDS,
-    REQUEST_TIMEOUT_SECONDS,
     SERVICES_CLOSE_SECONDS,
     STARTUP_SECONDS,
-    TERMINATION_GRACE_SECONDS,
+    termination_grace_seconds,
 )
 from mizzen_runtime.agent.in_force import MODEL_CLOSE_SECONDS
-from mizzen_runtime.leaving import EXIT_SECONDS
+from mizzen_runtime.leaving import EXIT_SECONDS, drain_grace
 from mizzen_runtime.options import parse_options
 from mizzen_runtime.server import MANAGEMENT_GRACE_SECONDS
 
@@ -22,18 +21,18 @@ def test_without_arguments_it_is_a_pod() -> None:
     assert (options.host, options.port, options.management_port) == (None, 8080, 8081)
     assert (options.config, options.termination_log) == (None, None)
     assert (options.handover, options.propagation_delay) == (HANDOVER_SECONDS, PROPAGATION_SECONDS)
-    assert options.request_timeout == REQUEST_TIMEOUT_SECONDS
     assert options.max_body_bytes == 1024 * 1024
 
 
-def test_the_pods_grace_period_holds_a_whole_drain() -> None:
+@pytest.mark.parametrize("request_timeout", [0.5, 60, 86400])
+def test_the_pods_grace_period_holds_a_whole_drain(request_timeout: float) -> None:
     options = parse_options([])
     accepting = options.handover + options.propagation_delay
     closing = SERVICES_CLOSE_SECONDS + MODEL_CLOSE_SECONDS + MANAGEMENT_GRACE_SECONDS + EXIT_SECONDS
-    longest = accepting + options.drain_grace + closing
+    longest = accepting + drain_grace(request_timeout) + closing
 
-    assert options.drain_grace > options.request_timeout, "the last request still gets its answer"
-    assert longest + 1 <= TERMINATION_GRACE_SECONDS, "uvicorn's ticks take their time too"
+    assert drain_grace(request_timeout) > request_timeout, "the last request still gets its answer"
+    assert longest + 1 <= termination_grace_seconds(request_timeout), "uvicorn's ticks take their time too"
 
 
 def test_own_code_that_hangs_is_told_before_the_startup_probe_gives_up() -> None:
@@ -50,19 +49,18 @@ def test_two_ports_of_one_number_are_told(capsys: pytest.CaptureFixture[str]) ->
 
 def test_every_option_can_be_given() -> None:
     options = parse_options(
-        ["--config", "a.json", "--port", "0", "--handover", "2", "--propagation-delay", "0", "--request-timeout", "1.5"]
+        ["--config", "a.json", "--port", "0", "--handover", "2", "--propagation-delay", "0", "--max-body-bytes", "5"]
     )
 
     assert options.config == Path("a.json")
-    assert (options.port, options.handover, options.propagation_delay, options.request_timeout) == (0, 2, 0, 1.5)
+    assert (options.port, options.handover, options.propagation_delay, options.max_body_bytes) == (0, 2, 0, 5)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--port", "65536"], "65536 is not a port (0 to 65535)"),
-        (["--request-timeout", "0"], "0 is not a number of seconds above 0"),
-        (["--request-timeout", "nan"], "nan is not a number of seconds above 0"),
+        (["--own-code-timeout", "nan"], "nan is not a number of seconds above 0"),
         (["--propagation-delay", "-1"], "-1 is not a number of seconds of 0 or more"),
         (["--own-code-timeout", "0"], "0 is not a number of seconds above 0"),
         (["--max-body-bytes", "0"], "0 is not a number of bytes above 0"),

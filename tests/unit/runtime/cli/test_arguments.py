@@ -24,7 +24,6 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         host="127.0.0.1",
         port=8080,
         management_port=8081,
-        request_timeout=60,
         test_services=False,
         reload=True,
     )
@@ -39,10 +38,8 @@ WRONG = {
     "no such file": (["validate", "-f", "none.yaml"], "there is no file or folder 'none.yaml'; - is standard input"),
     "no name": (["run", "-f", ""], "there is no file or folder ''; - is standard input"),
     "a port that is a word": (["run", "-f", "-", "--port", "http"], "http is not a port (1 to 65535)"),
-    "a time that is a word": (["run", "-f", "-", "--request-timeout", "1m"], "1m is not a number of seconds above 0"),
     "no port": (["run", "-f", "-", "--port", "0"], "0 is not a port (1 to 65535)"),
     "one port": (["run", "-f", "-", "--port", "8081"], "--port and --management-port are both 8081"),
-    "no time": (["run", "-f", "-", "--request-timeout", "0"], "0 is not a number of seconds above 0"),
 }
 
 
