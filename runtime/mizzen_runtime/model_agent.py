@@ -52,16 +52,14 @@ class ModelAgent(ProductionAgentBase[Question, Answer]):
         Raises:
             Exception: What pydantic-ai and own code raise.
         """
-        with self._in_force.current as built, self._own_threads():
-            async with (
-                self._with_services(run),
-                built.agent.run_stream_events(_prompt(request), **_run_arguments(built, run)) as events,
-            ):
-                async for event in events:
-                    if isinstance(event, AgentRunResultEvent):
-                        yield _answer(event.result.output)
-                    elif built.streams_text and (text := _text_of(event)):
-                        yield text
+        async with self._with_services(run):
+            with self._in_force.current as built, self._own_threads():
+                async with built.agent.run_stream_events(_prompt(request), **_run_arguments(built, run)) as events:
+                    async for event in events:
+                        if isinstance(event, AgentRunResultEvent):
+                            yield _answer(event.result.output)
+                        elif built.streams_text and (text := _text_of(event)):
+                            yield text
 
 
 def _run_arguments(built: BuiltAgent, run: Run) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from mizzen_runtime.errors import RunError
 from mizzen_runtime.metrics import RequestMetrics
 from mizzen_runtime.run_frame import Arrival, Frames, InFlight, Run, current_run
 from mizzen_runtime.statistics.agent_metrics import AgentMetrics
-from mizzen_runtime.thread_pool import MAX_THREADS, thread_pool
+from mizzen_runtime.thread_pool import THREADS, thread_pool
 
 TOO_LATE = "the answer was not complete within the time that a request may take"
 _SERVICES_TOO_LATE = "the agent's services were not ready within the request's time"
@@ -54,7 +54,7 @@ class AgentConfig(BaseModel):
     """How many more wait for their turn; further ones are refused at once."""
     request_timeout: float = Field(60.0, gt=0)
     """Seconds that a request may take, the wait for its turn included."""
-    max_threads: int = Field(MAX_THREADS, ge=1, le=1000)
+    max_threads: int = Field(THREADS, ge=1, le=1000)
     """How many calls of synchronous code run at once."""
 
 

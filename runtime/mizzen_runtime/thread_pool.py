@@ -6,10 +6,10 @@ addresses of models and services, which must not wait behind slow tools.
 
 from concurrent.futures import ThreadPoolExecutor
 
-MAX_THREADS = 32
+THREADS = 32
 """How many calls of synchronous code run at once, unless said otherwise; more wait."""
 
 
-def thread_pool(max_threads: int) -> ThreadPoolExecutor:
+def thread_pool(threads: int) -> ThreadPoolExecutor:
     """Give a pool. It starts threads as they are needed, and keeps those that it has."""
-    return ThreadPoolExecutor(max_threads, thread_name_prefix="own-code")
+    return ThreadPoolExecutor(threads, thread_name_prefix="own-code")
