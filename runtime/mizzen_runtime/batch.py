@@ -6,7 +6,6 @@ What comes in is read no faster than answers are taken: whoever sends faster tha
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing
 from typing import TypeVar
 
 Given = TypeVar("Given")

@@ -1,4 +1,4 @@
-"""The agent that a model answers for: YAML, or an `Agent` of pydantic-ai, on the base that own code derives from too."""
+"""The agent that a model answers for, YAML or an `Agent` of pydantic-ai: on the base that own code derives from too."""
 
 import json
 from collections.abc import AsyncGenerator

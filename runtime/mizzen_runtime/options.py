@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
-from mizzen_runtime.thread_pool import THREADS
 from mizzen_api.timing import HANDOVER_SECONDS, OWN_CODE_SECONDS, PROPAGATION_SECONDS
+from mizzen_runtime.thread_pool import THREADS
 
 MAX_BODY_BYTES = 1024 * 1024
 PROFILE_VARIABLE = "MIZZEN_PROFILE"

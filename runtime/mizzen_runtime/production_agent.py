@@ -9,9 +9,9 @@ import inspect
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypedDict
@@ -106,7 +106,7 @@ class Batch(Generic[AnswerT]):
         """
         self._results = results
 
-    def __aiter__(self) -> AsyncGenerator[BatchResult[AnswerT], None]:
+    def __aiter__(self) -> AsyncIterator[BatchResult[AnswerT]]:
         """Give each result as soon as those before it are there."""
         return self._results
 
@@ -125,7 +125,7 @@ class Platform:
     frames: Frames
     threads: Executor
     """Where synchronous code runs."""
-    services: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
+    services: Callable[[], AbstractAsyncContextManager[Any]] | None = None
     """Gives what each run gets of the agent's services."""
     status: Callable[[], HealthStatus] | None = None
     """Tells how the process is; without it the agent's metrics say how the agent is."""
@@ -207,9 +207,9 @@ class ProductionAgentBase(ABC, Generic[RequestT, AnswerT]):
                 agent needs by its `__init__`.
         """
         given = self._run().given
-        if not isinstance(given, AgentServices):
-            raise LookupError(f"agent {self.name!r} has no services here; in a pod they are those of spec.services")
-        return given
+        if isinstance(given, AgentServices):
+            return given
+        raise LookupError(f"agent {self.name!r} has no services here; in a pod they are those of spec.services")
 
     @property
     def usage(self) -> RunUsage:
@@ -279,6 +279,9 @@ class ProductionAgentBase(ABC, Generic[RequestT, AnswerT]):
 
     @asynccontextmanager
     async def _with_services(self, run: Run) -> AsyncGenerator[None, None]:
+        if self._platform.services is None:
+            yield
+            return
         async with AsyncExitStack() as opened:
             async with run.within_time(_SERVICES_TOO_LATE):
                 run.given = await opened.enter_async_context(self._platform.services())

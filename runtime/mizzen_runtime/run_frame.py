@@ -109,7 +109,7 @@ class Run:
     def __init__(self, frames: Frames, arrival: Arrival) -> None:
         self._frames = frames
         self._arrival = arrival
-        self._attempts = Attempts(arrival.deadline)
+        self._attempts = Attempts(arrival.deadline, frames.metrics.models.observe)
         self._admission = frames.gate.admitted(priority=arrival.priority, deadline=arrival.deadline)
         self._is_answered = False
         self._before = (current_run.get(), current_attempts.get())

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from mizzen_api.limits import RuntimeLimits
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.in_force import AgentInForce
 from mizzen_runtime.agent.own_base import BuiltBase, OwnBase
 from mizzen_runtime.model_agent import ModelAgent
 from mizzen_runtime.production_agent import AgentConfig, Platform
+from mizzen_runtime.thread_pool import THREADS
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,21 @@ class ServedAgent:
             yield
         finally:
             await self.in_force.close()
+
+
+def agent_config(limits: RuntimeLimits, threads: int = THREADS) -> AgentConfig:
+    """Give what an agent may take in a process.
+
+    Args:
+        limits: What the resource says.
+        threads: What the process says.
+    """
+    return AgentConfig(
+        max_concurrent_requests=limits.max_concurrent_requests,
+        max_queued_requests=limits.max_queued_requests,
+        request_timeout=limits.request_timeout_seconds,
+        max_threads=threads,
+    )
 
 
 def serve(built: BuiltAgent | BuiltBase, name: str, config: AgentConfig, platform: Platform) -> ServedAgent:

@@ -38,7 +38,7 @@ from mizzen_runtime.redaction import Redactor
 from mizzen_runtime.reloads import Reloads
 from mizzen_runtime.run_frame import Frames, InFlight
 from mizzen_runtime.running_services import RunningServices
-from mizzen_runtime.served_agent import ServedAgent, serve
+from mizzen_runtime.served_agent import ServedAgent, agent_config, serve
 from mizzen_runtime.service_wiring import ServiceDefinition, define_services
 from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.settings_files import values_of
@@ -96,8 +96,8 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         return RunningServices(definitions, AgentName(config.namespace, config.name), service_metrics, reloads)
 
     limits = config.limits or RuntimeLimits()
-    agent_config = _agent_config(limits, options)
-    built, services = _build(config, secrets, options, host, run, agent_config)
+    allowed = agent_config(limits, options.threads)
+    built, services = _build(config, secrets, options, host, run, allowed=allowed)
 
     def health() -> HealthReport:
         return health_report(services.states.values(), ready=services.ready)
@@ -115,7 +115,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     frames = Frames(gate, metrics, in_flight)
     dependencies = Dependencies(services, built.deps_type)
     platform = Platform(frames, thread_pool(options.threads), dependencies.for_run, lambda: health().status)
-    agent = serve(built, config.name, agent_config, platform)
+    agent = serve(built, config.name, allowed, platform)
     settings = TrafficSettings(
         revision=config.revision,
         kinds=BodyKinds.of(built.input_type) if isinstance(built, BuiltBase) else BodyKinds(),
@@ -151,22 +151,14 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     )
 
 
-def _agent_config(limits: RuntimeLimits, options: Options) -> AgentConfig:
-    return AgentConfig(
-        max_concurrent_requests=limits.max_concurrent_requests,
-        max_queued_requests=limits.max_queued_requests,
-        request_timeout=limits.request_timeout_seconds,
-        max_threads=options.threads,
-    )
-
-
 def _build(
     config: RuntimeConfig,
     secrets: MountedSecrets,
     options: Options,
     host: Host,
     run: Callable[[Sequence[ServiceDefinition]], RunningServices],
-    agent_config: AgentConfig,
+    *,
+    allowed: AgentConfig,
 ) -> tuple[BuiltAgent | BuiltBase, RunningServices]:
     """Build the agent and find its services.
 
@@ -176,7 +168,7 @@ def _build(
         options: What the command line said.
         host: Where own code runs at its start.
         run: Makes what runs the services, once it is known what they are.
-        agent_config: What the agent may take.
+        allowed: What the agent may take.
 
     Raises:
         ConfigRefused: With the problems of both.
@@ -189,7 +181,7 @@ def _build(
         services = run(definitions)
         try:
             keys = [definition.key for definition in definitions]
-            built = build_agent(config, secrets, host, loader, keys, agent_config)
+            built = build_agent(config, secrets, host, loader, keys, limits=allowed)
         except ConfigRefused as refused:
             problems.extend(refused.problems)
     if isinstance(built, BuiltBase) and config.models:

@@ -18,8 +18,8 @@ from mizzen_runtime.agent.exits import ContainExits
 from mizzen_runtime.agent.models import BuiltModels, build_models, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
-from mizzen_runtime.agent.own_base import BuiltBase, built_base
 from mizzen_runtime.agent.own_agent import check_own_agent, deps_type_of, model_of, output_schema_of
+from mizzen_runtime.agent.own_base import BuiltBase, built_base
 from mizzen_runtime.agent.python_tools import ServiceKey, load_tools
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
@@ -70,6 +70,7 @@ def build_agent(
     host: Host,
     loader: OwnCodeLoader,
     services: Collection[ServiceKey],
+    *,
     limits: AgentConfig,
 ) -> BuiltAgent | BuiltBase:
     """Build the agent that the configuration describes, or load the one that it names in own code.
@@ -91,7 +92,7 @@ def build_agent(
         capabilities = config.agent.get("capabilities") or ()
         tools, tool_problems = load_tools(capabilities, loader, services)
         return _described_agent(config, models, secrets.by_name, tools, (*problems, *tool_problems))
-    return _own_agent(config, models, problems, host, loader, limits)
+    return _own_agent(config, models, problems, host, loader, limits=limits)
 
 
 def rebuild_agent(built: BuiltAgent, config: RuntimeConfig, secrets: MountedSecrets) -> BuiltAgent:
@@ -179,6 +180,7 @@ def _own_agent(
     problems: tuple[Problem, ...],
     host: Host,
     loader: OwnCodeLoader,
+    *,
     limits: AgentConfig,
 ) -> BuiltAgent | BuiltBase:
     try:

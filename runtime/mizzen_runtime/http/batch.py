@@ -1,8 +1,8 @@
 """`POST /v1/batch`: many requests in one call, each answered in its place.
 
-A batch comes as one JSON, `{"requests": [{"input": …}, …]}`, or as `application/x-ndjson`, an item a line; it is answered
-as one JSON, `{"results": […]}`, or as NDJSON, a result a line, where `Accept` names that, or takes anything and the batch
-was NDJSON. Either way results are sent as they are there, in the items' order, and only a few are held.
+A batch comes as one JSON, `{"requests": [{"input": …}, …]}`, or as `application/x-ndjson`, an item a line. It is
+answered as one JSON, `{"results": […]}`, or as NDJSON, a result a line, where `Accept` names that, or takes anything
+and the batch was NDJSON. Either way results are sent as they are there, in the items' order, and only a few are held.
 
 A result is `{"index", "status": "ok", …}` with what `POST /v1/run` answers, or `{"index", "status": "error", "error"}`
 with its problem details. The status of the whole is 200 as soon as the batch itself can be read.
