@@ -16,13 +16,17 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 from pydantic_core import to_json
 
+from mizzen_runtime.admission import AdmissionGate
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.chain import chain
-from mizzen_runtime.agent.in_force import AgentInForce
-from mizzen_runtime.agent_service import AgentService, InFlight, RunRequest, RunResult, TextDelta
-from mizzen_runtime.dependencies import Dependencies
+from mizzen_runtime.agent.prices import observed_models
+from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
-from mizzen_runtime.metrics import AgentMetrics
+from mizzen_runtime.metrics import RequestMetrics
+from mizzen_runtime.production_agent import AgentConfig, Platform
+from mizzen_runtime.run_frame import Frames, InFlight
+from mizzen_runtime.served_agent import serve
+from mizzen_runtime.thread_pool import thread_pool
 
 pytestmark = pytest.mark.anyio
 
@@ -47,12 +51,18 @@ class Harness:
         self.agent: Agent[None, Any] = Agent(output_type=output_type)
         self.in_flight = InFlight()
         self.registry = CollectorRegistry()
-        metrics = AgentMetrics(
-            self.registry, namespace="support", agent="triage", revision="r1", in_flight=lambda: self.in_flight.count
+        metrics = RequestMetrics(
+            self.registry,
+            namespace="support",
+            agent="triage",
+            revision="r1",
+            in_flight=lambda: self.in_flight.count,
+            models=observed_models((model,), ()),
         )
+        frames = Frames(AdmissionGate(max_running=10, max_queued=0), metrics, self.in_flight)
         built = BuiltAgent(self.agent, chain([("test", model)]), ("test",))
-        agent = AgentInForce(built)
-        self.service = AgentService(agent, Dependencies(None, None), metrics, self.in_flight, timeout=timeout)
+        served = serve(built, "triage", AgentConfig(request_timeout=timeout), Platform(frames, thread_pool(1)))
+        self.service = AgentService(served.agent, frames)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
