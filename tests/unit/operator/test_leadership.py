@@ -17,7 +17,7 @@ from mizzen_operator.keys import Key
 from mizzen_operator.kinds import Kind
 from mizzen_operator.leadership import Alone, Election, LeadershipLostError, NotLeadingError
 from mizzen_operator.lease import Timing
-from tests.unit.operator.virtual_time import now, run
+from tests.support.virtual_time import now, run
 
 NAME = Key("system", "operator")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

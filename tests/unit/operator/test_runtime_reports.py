@@ -25,10 +25,10 @@ from mizzen_operator.runtime_reports import (
 from mizzen_operator.state_client import StateUnreadableError
 from mizzen_operator.status.pod_report import Heard, PodReport
 from mizzen_operator.workqueue import Priority
+from tests.support.virtual_time import now, run
 from tests.unit.operator.builders import KEY, pod
 from tests.unit.operator.situations import READY_POD, STARTED_POD
 from tests.unit.operator.test_pod_report import report
-from tests.unit.operator.virtual_time import now, run
 
 WELL = Heard(PodReport())
 AWAY = (ServiceReport(name="db", healthy=False, reason="refused"),)

@@ -112,10 +112,18 @@ def test_every_way_to_end_badly_has_an_answer(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize(("given", "sent"), [(None, b"1"), (0.2, b"1"), (7.0, b"7"), (7.1, b"8")])
-def test_an_unavailable_model_says_when_to_come_back(given: float | None, sent: bytes) -> None:
-    problem = problem_of(RunError(Outcome.MODEL_UNAVAILABLE, "x", retry_after=given), "r1")
+@pytest.mark.parametrize("outcome", [Outcome.MODEL_UNAVAILABLE, Outcome.OVERLOADED, Outcome.DRAINING])
+def test_what_may_be_better_in_a_while_says_when_to_come_back(
+    outcome: Outcome, given: float | None, sent: bytes
+) -> None:
+    problem = problem_of(RunError(outcome, "x", retry_after=given), "r1")
 
     assert problem.headers == [(b"retry-after", sent)]
+
+
+def test_an_overloaded_agent_answers_429_and_one_that_leaves_503() -> None:
+    assert problem_of(RunError(Outcome.OVERLOADED, "x"), "r1").status == 429
+    assert problem_of(RunError(Outcome.DRAINING, "x"), "r1").status == 503
 
 
 async def test_a_problem_is_sent_as_rfc_9457_has_it() -> None:
