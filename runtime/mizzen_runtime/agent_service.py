@@ -24,7 +24,7 @@ from mizzen_runtime.agent.in_force import AgentInForce
 from mizzen_runtime.attempts import Attempts, current_attempts
 from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.errors import Outcome, RunError
-from mizzen_runtime.metrics import AgentMetrics
+from mizzen_runtime.metrics import RequestMetrics
 
 log = logging.getLogger("mizzen.requests")
 
@@ -91,7 +91,7 @@ class AgentService:
         self,
         agent: AgentInForce,
         dependencies: Dependencies,
-        metrics: AgentMetrics,
+        metrics: RequestMetrics,
         in_flight: InFlight,
         *,
         timeout: float,
@@ -187,7 +187,7 @@ def _run_arguments(built: BuiltAgent, observed: "_Observed", deps: object) -> di
 class Reception:
     """The frame of a request that is being read; an exception inside counts it as ended."""
 
-    def __init__(self, metrics: AgentMetrics, in_flight: InFlight, arrived: float) -> None:
+    def __init__(self, metrics: RequestMetrics, in_flight: InFlight, arrived: float) -> None:
         self._metrics = metrics
         self._in_flight = in_flight
         self._arrived = arrived
@@ -215,7 +215,8 @@ class _Observed:
         self._metrics = service._metrics  # noqa: SLF001 - the service's own frame
         self._in_flight = service._in_flight  # noqa: SLF001 - as above
         self._request = request
-        self._attempts = Attempts(request.arrived + service._timeout)  # noqa: SLF001 - as above
+        deadline = request.arrived + service._timeout  # noqa: SLF001 - as above
+        self._attempts = Attempts(deadline, self._metrics.models.observe)
         self._answered = False
         self.usage = RunUsage()
 
@@ -250,7 +251,6 @@ class _Observed:
     ) -> Literal[False]:
         failure = _translate(error)
         self._in_flight.count -= 1
-        self._metrics.count_tokens(self.usage.input_tokens, self.usage.output_tokens)
         outcome = self._outcome(error, failure)
         self._metrics.observe(outcome, time.perf_counter() - self._request.arrived)
         self._attempts.settle(outcome)

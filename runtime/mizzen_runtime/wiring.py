@@ -13,6 +13,8 @@ from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
 from mizzen_runtime.agent.in_force import AgentInForce
+from mizzen_runtime.agent.models import chain_of
+from mizzen_runtime.agent.prices import observed_models
 from mizzen_runtime.agent_renewal import AgentRenewal
 from mizzen_runtime.agent_service import AgentService, InFlight
 from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
@@ -22,7 +24,7 @@ from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
 from mizzen_runtime.lifecycle import Lifecycle
-from mizzen_runtime.metrics import CONTENT_TYPE, AgentMetrics, ServiceMetrics
+from mizzen_runtime.metrics import CONTENT_TYPE, RequestMetrics, ServiceMetrics
 from mizzen_runtime.mounted_files import MountedFiles, folders_of, state_of
 from mizzen_runtime.mounted_secrets import MountedSecrets, read_secrets
 from mizzen_runtime.options import Options
@@ -77,17 +79,18 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
 
     built, services = _build(config, secrets, options, host, run)
     in_flight = InFlight()
-    metrics = AgentMetrics(
+    metrics = RequestMetrics(
         registry,
         namespace=config.namespace,
         agent=config.name,
         revision=config.revision,
         in_flight=lambda: in_flight.count,
+        models=observed_models(built.members, [endpoint.price for endpoint in chain_of(config)]),
     )
     dependencies = Dependencies(services, built.deps_type)
     agent = AgentInForce(built)
     service = AgentService(agent, dependencies, metrics, in_flight, timeout=options.request_timeout)
-    settings = _traffic_settings(config, options, built, services)
+    settings = _traffic_settings(config, options, built, services, metrics)
     lasting = _lasting_state(config, options, built)
     reports = Reports(
         readiness=lambda: {"services": services.ready} if services.states else {},
@@ -144,7 +147,7 @@ def _other_secrets(config: RuntimeConfig) -> list[str]:
 
 
 def _traffic_settings(
-    config: RuntimeConfig, options: Options, built: BuiltAgent, services: RunningServices
+    config: RuntimeConfig, options: Options, built: BuiltAgent, services: RunningServices, metrics: RequestMetrics
 ) -> TrafficSettings:
     return TrafficSettings(
         revision=config.revision,
@@ -157,6 +160,7 @@ def _traffic_settings(
             output_schema=built.output_schema,
         ),
         health=lambda: health_report(services.states.values(), ready=services.ready),
+        metrics=metrics.snapshot,
     )
 
 

@@ -28,10 +28,11 @@ from mizzen_runtime.agent.chain import chain
 from mizzen_runtime.agent.entrypoint import Host
 from mizzen_runtime.agent.in_force import AgentInForce
 from mizzen_runtime.agent.models import TEST_MODEL, known_providers
+from mizzen_runtime.agent.prices import observed_models
 from mizzen_runtime.agent_service import AgentService, InFlight, RunInput, RunRequest, RunResult, StreamEvent
 from mizzen_runtime.config import ConfigRefused
 from mizzen_runtime.dependencies import Dependencies
-from mizzen_runtime.metrics import AgentMetrics, ServiceMetrics
+from mizzen_runtime.metrics import RequestMetrics, ServiceMetrics
 from mizzen_runtime.mounted_secrets import MountedSecrets
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
@@ -142,8 +143,14 @@ async def agent_under_test(
         # In another thread, as in a pod: an async factory of own code runs on this loop meanwhile.
         built, running = await asyncio.to_thread(parts.of_config, config, host)
     in_flight = InFlight()
-    names = {"namespace": _NAMESPACE, "agent": built.agent.name or "agent", "revision": _REVISION}
-    metrics = AgentMetrics(registry, **names, in_flight=lambda: in_flight.count)
+    metrics = RequestMetrics(
+        registry,
+        namespace=_NAMESPACE,
+        agent=built.agent.name or "agent",
+        revision=_REVISION,
+        in_flight=lambda: in_flight.count,
+        models=observed_models((parts.model,), ()),
+    )
     dependencies = Dependencies(running, built.deps_type)
     in_force = AgentInForce(built)
     agent = AgentService(in_force, dependencies, metrics, in_flight, timeout=REQUEST_TIMEOUT_SECONDS)
