@@ -13,9 +13,12 @@ from mizzen_api.limits import RuntimeLimits
 from mizzen_api.problems import Problem
 from mizzen_runtime import log
 from mizzen_runtime.admission import AdmissionGate
+from mizzen_runtime.admission_metrics import observed_gate
 from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.entrypoint import Host
+from mizzen_runtime.agent.models import chain_of
 from mizzen_runtime.agent.own_base import BuiltBase
+from mizzen_runtime.agent.prices import observed_models
 from mizzen_runtime.agent_renewal import AgentRenewal
 from mizzen_runtime.agent_service import AgentService
 from mizzen_runtime.config import DEFAULT_CONFIG, ConfigRefused, read_config
@@ -102,7 +105,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     def health() -> HealthReport:
         return health_report(services.states.values(), ready=services.ready)
 
-    gate = AdmissionGate(max_running=limits.max_concurrent_requests, max_queued=limits.max_queued_requests)
+    gate = observed_gate(registry, max_running=limits.max_concurrent_requests, max_queued=limits.max_queued_requests)
     in_flight = InFlight()
     metrics = RequestMetrics(
         registry,
@@ -110,7 +113,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         agent=config.name,
         revision=config.revision,
         in_flight=lambda: in_flight.count,
-        models=(),
+        models=observed_models(built.members, [endpoint.price for endpoint in chain_of(config)]),
     )
     frames = Frames(gate, metrics, in_flight)
     dependencies = Dependencies(services, built.deps_type)
@@ -125,6 +128,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         count_batch=metrics.count_batch,
         agent_card=_agent_card(config, built),
         health=health,
+        metrics=metrics.snapshot,
     )
     lasting = _lasting_state(config, options, built)
     reports = Reports(

@@ -44,7 +44,8 @@ class BuiltBase:
     deps_type = AgentServices
     """What it wants as its dependencies."""
     models = ()
-    """It asks its own, which nobody else knows."""
+    members = ()
+    """It asks its own models, which nobody else knows."""
 
     @property
     def description(self) -> str | None:

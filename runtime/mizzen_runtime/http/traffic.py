@@ -1,4 +1,4 @@
-"""The traffic port: `POST /v1/run`, `POST /v1/batch` (see `batch`), `GET /v1/agent` and `GET /v1/health`.
+"""The traffic port: `POST /v1/run` and `/v1/batch` (see `batch`), `GET /v1/agent`, `/v1/health` and `/v1/metrics`.
 
 A streamed answer is server-sent events: `delta` with `{"text"}`, any number of them, for an agent that answers text;
 then `result` with the body that the unstreamed answer has, or `error` with problem details. What goes wrong before the
@@ -36,6 +36,7 @@ from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.problem import CONTENT_TYPE, RequestRefused, plain_problem
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
+from mizzen_runtime.statistics.agent_metrics import AgentMetrics
 
 log = logging.getLogger("mizzen.http")
 
@@ -61,6 +62,8 @@ class TrafficSettings:
     """What `GET /v1/agent` answers."""
     health: Callable[[], HealthReport]
     """What `GET /v1/health` answers, with 503 for `unhealthy`."""
+    metrics: Callable[[], AgentMetrics]
+    """What `GET /v1/metrics` answers."""
 
 
 def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings) -> App:
@@ -74,12 +77,16 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
         report = settings.health()
         return Response(to_json(report), 503 if report.status == "unhealthy" else 200, media_type="application/json")
 
+    async def tell_metrics(_request: Request) -> Response:
+        return Response(settings.metrics().model_dump_json(), media_type="application/json")
+
     app = Starlette(
         routes=[
             Route("/v1/run", RunEndpoint(service, settings), methods=["POST"]),
             Route("/v1/batch", BatchEndpoint(service, _batch_settings(settings)), methods=["POST"]),
             Route("/v1/agent", describe, methods=["GET"]),
             Route("/v1/health", tell_health, methods=["GET"]),
+            Route("/v1/metrics", tell_metrics, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _say_no, Exception: _say_sorry},
     )
@@ -121,7 +128,7 @@ async def _say_no(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     detail = {
-        404: "this port serves POST /v1/run, POST /v1/batch, GET /v1/agent and GET /v1/health",
+        404: "this port serves POST /v1/run, POST /v1/batch, GET /v1/agent, GET /v1/health and GET /v1/metrics",
         405: f"the path serves {headers.get('Allow', 'another method')}",
     }.get(status, "the request cannot be served")
     problem = plain_problem(status, detail, request_id=request_id_of(request.scope))
