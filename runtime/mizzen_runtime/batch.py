@@ -6,7 +6,7 @@ What comes in is read no faster than answers are taken: whoever sends faster tha
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Given = TypeVar("Given")
 Answered = TypeVar("Answered")
@@ -36,7 +36,7 @@ async def in_order(
         await window.end(reading)
 
 
-class _Window:
+class _Window(Generic[Given, Answered]):
     """The items that are held, in their order."""
 
     def __init__(

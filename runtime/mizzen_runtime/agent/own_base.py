@@ -75,7 +75,7 @@ def maker_of(code: OwnCode, found: type[OwnBase], name: str, config: AgentConfig
             f"{code.path} needs {', '.join(lacking)}, and nothing gives it that",
             "take services by self.services in _process_core_request, or name a function that makes the agent",
         )
-    given: dict[str, object] = {}
+    given: dict[str, Any] = {}
     if "name" in parameters:
         given["name"] = name
     if "config" in parameters:

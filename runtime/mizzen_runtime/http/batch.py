@@ -138,16 +138,17 @@ class BatchEndpoint:
             raise too_slow(seconds) from error
 
     async def _send(self, results: AsyncIterator[bytes], batch: "_Batch", form: "_Form", send: Send) -> Outcome:
-        async def send_next(result: bytes) -> None:
-            nonlocal count
-            await _send_part(send, (form.between if count else b"") + result + form.after_each)
-            count += 1
-
         headers = [(b"content-type", form.content_type), (b"cache-control", b"no-store"), CLOSE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _send_part(send, form.head)
         count = 0
         outcome = Outcome.OK
+
+        async def send_next(result: bytes) -> None:
+            nonlocal count
+            await _send_part(send, (form.between if count else b"") + result + form.after_each)
+            count += 1
+
         try:
             async for result in results:
                 await send_next(result)

@@ -44,7 +44,7 @@ class ProblemDetails:
             members["request_id"] = self.request_id
         if errors := [dict(error) for error in self.errors]:
             members["errors"] = errors
-        return members | self.members
+        return {**members, **self.members}
 
     def to_json(self) -> bytes:
         """Give the body."""

@@ -188,9 +188,10 @@ class RunEndpoint:
             ClientGone: The client left while sending.
         """
         settings = self._settings
+        seconds = settings.request_timeout
         with self._service.receiving(arrived) as reception:
             try:
-                seconds = seconds_allowed(scope, settings.request_timeout)
+                seconds = seconds_allowed(scope, seconds)
                 async with asyncio.timeout(seconds):
                     return seconds, await read_run_body(scope, receive, settings.max_body_bytes, settings.kinds.run)
             except RequestRefused:
