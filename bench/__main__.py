@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "overhead", "admission", "container", "apply", "edit", "bulk", "footprint", "takeover")
+BENCHMARKS = ("startup", "overhead", "admission", "container", "percentiles", "apply", "edit", "bulk", "footprint", "takeover")
 
 
 def main() -> int:

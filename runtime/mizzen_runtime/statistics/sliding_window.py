@@ -43,7 +43,7 @@ class _Slice:
 
     __slots__ = ("durations", "failures", "number", "requests", "seconds", "timed")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: float) -> None:
         self.number = number
         self.requests = 0
         self.failures = 0
@@ -67,7 +67,7 @@ class SlidingWindow:
             verdict: What it counts for.
             seconds: What it took.
         """
-        number = int(now / SLICE_SECONDS)
+        number = now // SLICE_SECONDS
         current = self._current
         if current.number != number:
             self._current = current = _Slice(number)
@@ -90,7 +90,7 @@ class SlidingWindow:
             raise ValueError(
                 f"{seconds:g} s are no part of the window: ask for more than 0, at most {WINDOW_SECONDS:g}"
             )
-        oldest = int(now / SLICE_SECONDS) - math.ceil(seconds / SLICE_SECONDS)
+        oldest = (now - seconds) // SLICE_SECONDS
         slices = [each for each in self._slices if each.number >= oldest]
         timed = sum(each.timed for each in slices)
         p50, p95, p99 = QuantileSketch.sum_of(each.durations for each in slices).percentiles(50, 95, 99)
