@@ -15,6 +15,7 @@ from mizzen_api.duration import Duration
 from mizzen_api.limits import Limits
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
 from mizzen_api.pod import ConfigMapKeyRef, LocalName, PodSettings, SecretKeyRef
+from mizzen_api.price import ModelPrice
 from mizzen_api.services import ServiceSpec
 
 ApiAddress = Annotated[
@@ -67,6 +68,8 @@ class ModelEndpoint(ApiModel):
     taken up without a restart."""
     request_timeout: Duration | None = None
     """How long one request to the model may take, such as `30s`."""
+    price: ModelPrice | None = None
+    """What it costs, for the metric `mizzen_cost_usd_total`; the price that genai-prices lists without it, if any."""
 
 
 LIST_MAP_BY_NAME = Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from mizzen_api.base import ApiModel
 from mizzen_api.duration import MAX_DURATION_SECONDS
 from mizzen_api.limits import RuntimeLimits
+from mizzen_api.price import ModelPrice
 from mizzen_api.problems import Problem, shortened
 from mizzen_api.services import Required, Scope
 
@@ -106,6 +107,8 @@ class RuntimeModel(ApiModel):
     """Where the authorities are mounted that its certificate is checked against; the system's own without it."""
     request_timeout_seconds: Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS)] | None = None
     """Bound on one request to the model."""
+    price: ModelPrice | None = None
+    """What it costs; absent where the resource does not say it."""
 
 
 class RuntimeSecret(ApiModel):

@@ -111,4 +111,5 @@ def _model(index: int, endpoint: ModelEndpoint, root: str) -> RuntimeModel:
             ConfigMapSource(name=bundle.name, key=bundle.key, path=authorities_path(index, root)) if bundle else None
         ),
         request_timeout_seconds=seconds(endpoint.request_timeout) if endpoint.request_timeout else None,
+        price=endpoint.price,
     )

@@ -19,6 +19,7 @@ from mizzen_runtime.agent.models import BuiltModels, build_models, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
 from mizzen_runtime.agent.own_agent import check_own_agent, deps_type_of, model_of, output_schema_of
+from mizzen_runtime.agent.own_base import BuiltBase, built_base
 from mizzen_runtime.agent.python_tools import ServiceKey, load_tools
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
@@ -27,6 +28,7 @@ from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.mounted_secrets import MountedSecrets
 from mizzen_runtime.own_code.imports import OwnCodeLoader
+from mizzen_runtime.production_agent import AgentConfig, ProductionAgentBase
 from mizzen_runtime.redaction import Redactor
 
 JsonSchema = dict[str, Any]
@@ -68,7 +70,9 @@ def build_agent(
     host: Host,
     loader: OwnCodeLoader,
     services: Collection[ServiceKey],
-) -> BuiltAgent:
+    *,
+    limits: AgentConfig,
+) -> BuiltAgent | BuiltBase:
     """Build the agent that the configuration describes, or load the one that it names in own code.
 
     Args:
@@ -77,6 +81,7 @@ def build_agent(
         host: Where own code runs at its start.
         loader: Loads own code.
         services: Those that there are.
+        limits: What the agent may take in this process.
 
     Raises:
         ConfigRefused: With every problem of keys and models, and of spec and output schema or of own code.
@@ -87,7 +92,7 @@ def build_agent(
         capabilities = config.agent.get("capabilities") or ()
         tools, tool_problems = load_tools(capabilities, loader, services)
         return _described_agent(config, models, secrets.by_name, tools, (*problems, *tool_problems))
-    return _own_agent(config, models, problems, host, loader)
+    return _own_agent(config, models, problems, host, loader, limits=limits)
 
 
 def rebuild_agent(built: BuiltAgent, config: RuntimeConfig, secrets: MountedSecrets) -> BuiltAgent:
@@ -170,18 +175,29 @@ def _spec_for_pydantic_ai(config: RuntimeConfig, spec: Mapping[str, Any]) -> dic
 
 
 def _own_agent(
-    config: RuntimeConfig, models: BuiltModels, problems: tuple[Problem, ...], host: Host, loader: OwnCodeLoader
-) -> BuiltAgent:
+    config: RuntimeConfig,
+    models: BuiltModels,
+    problems: tuple[Problem, ...],
+    host: Host,
+    loader: OwnCodeLoader,
+    *,
+    limits: AgentConfig,
+) -> BuiltAgent | BuiltBase:
     try:
-        agent = load_agent(config.entrypoint or "", host, loader)
+        agent = load_agent(config.entrypoint or "", host, loader, config.name, limits)
+        own = built_base(agent, limits, loader.redact) if isinstance(agent, ProductionAgentBase) else agent
     except ConfigRefused as refused:
         raise ConfigRefused([*problems, *refused.problems]) from refused
+    if isinstance(own, BuiltBase):
+        if problems:
+            raise ConfigRefused(problems)
+        return own
     names, members = _names(config), models.members
     if not names:
-        found, model_problems = model_of(agent)
+        found, model_problems = model_of(own)
         problems += model_problems
         names, members = ((found[0],), (found[1],)) if found else ((), ())
-    return replace(built_around(agent, names, members, loader.redact, problems), clients=models.clients)
+    return replace(built_around(own, names, members, loader.redact, problems), clients=models.clients)
 
 
 def built_around(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from pydantic_ai import RunContext
 from pydantic_ai.exceptions import ModelRequestTimeout
@@ -26,7 +26,7 @@ def chain(models: Sequence[tuple[str, Model]]) -> Model:
         models: Names as the configuration has them, and models; at least one.
     """
     last = len(models) - 1
-    chained = [ChainedModel(model, name, followers=last - place) for place, (name, model) in enumerate(models)]
+    chained = [ChainedModel(model, name, place, last - place) for place, (name, model) in enumerate(models)]
     return FallbackModel(*chained, fallback_on=_settle_and_fall_over) if last else chained[0]
 
 
@@ -40,16 +40,18 @@ def _settle_and_fall_over(error: Exception) -> bool:
 class ChainedModel(WrapperModel):
     """One model of the chain."""
 
-    def __init__(self, wrapped: Model, name: str, *, followers: int) -> None:
+    def __init__(self, wrapped: Model, name: str, place: int, followers: int) -> None:
         """Wrap a model.
 
         Args:
             wrapped: The model.
             name: What it is called in the request's attempts.
+            place: How many models the chain has before it.
             followers: How many models the chain has after it.
         """
         super().__init__(wrapped)
         self._name = name
+        self._place = place
         self._followers = followers
         self._has_own_timeout = "request_timeout" in (wrapped.settings or {})
 
@@ -60,12 +62,12 @@ class ChainedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask for an answer, within this model's share of the time."""
-        with _Noted(self._name):
+        with _Noted(self._name, self._place) as noted:
             share = self._share()
             if share is None:
-                return await self.wrapped.request(messages, model_settings, model_request_parameters)
+                return noted.answered(await self.wrapped.request(messages, model_settings, model_request_parameters))
             async with self._bounded(share):
-                return await self.wrapped.request(messages, model_settings, model_request_parameters)
+                return noted.answered(await self.wrapped.request(messages, model_settings, model_request_parameters))
 
     @asynccontextmanager
     async def request_stream(
@@ -84,12 +86,13 @@ class ChainedModel(WrapperModel):
         def has_begun() -> bool:
             return stream is not None and stream.time_to_first_chunk(0) is not None
 
-        with _Noted(self._name):
+        with _Noted(self._name, self._place) as noted:
             share = self._share()
             async with (
                 nullcontext() if share is None else self._bounded(share, has_begun),
                 self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context) as stream,
             ):
+                noted.stream = stream
                 yield stream
 
     @asynccontextmanager
@@ -132,18 +135,29 @@ class ChainedModel(WrapperModel):
 class _Noted:
     """Notes one attempt in the request that is being answered. A plain class: every request to a model pays for it."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, place: int) -> None:
         attempts = current_attempts.get()
-        self._attempt = attempts.begin(model) if attempts is not None else None
+        self._attempt = attempts.begin(model, place) if attempts is not None else None
+        self.stream: StreamedResponse | None = None
+        """What comes of the answer, where it comes as a stream."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         """The attempt has begun."""
+        return self
+
+    def answered(self, response: ModelResponse) -> ModelResponse:
+        """Note the answer, and give it."""
+        if self._attempt is not None:
+            self._attempt.response = response
+        return response
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._attempt is None:
             return
+        if self.stream is not None:
+            self.answered(self.stream.get())
         if error is None:
             self._attempt.end(Outcome.OK)
         elif isinstance(error, Exception):
