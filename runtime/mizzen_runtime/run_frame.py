@@ -57,7 +57,7 @@ class Frames:
         Args:
             gate: Gives each request its turn.
             metrics: Where requests are counted.
-            in_flight: Counts those that wait or run.
+            in_flight: Counts those that run.
         """
         self.gate = gate
         self.metrics = metrics
@@ -167,7 +167,6 @@ class Run:
         Raises:
             RunError: It does not come: too many wait, its time is over, or the pod leaves.
         """
-        self._frames.in_flight.count += 1
         current_run.set(self)
         current_attempts.set(self._attempts)
         try:
@@ -175,6 +174,7 @@ class Run:
         except BaseException as error:
             self._end(error)
             raise
+        self._frames.in_flight.count += 1
         return self
 
     async def _turn(self) -> None:
@@ -198,6 +198,7 @@ class Run:
         Raises:
             RunError: In the place of what was raised inside.
         """
+        self._frames.in_flight.count -= 1
         await self._admission.__aexit__(kind, error, trace)
         self._end(error)
         return False
@@ -208,7 +209,6 @@ class Run:
         current_attempts.set(attempts)
         failure = _translate(error)
         outcome = self._outcome(error, failure)
-        self._frames.in_flight.count -= 1
         self._frames.metrics.observe(outcome, self.seconds)
         self._attempts.settle(outcome)
         if failure is not None and error is not None:
