@@ -29,7 +29,9 @@ async def in_order(
     reading = asyncio.create_task(window.fill())
     try:
         while (task := await window.first()) is not None:
-            yield await task
+            # Not `await task`: to be cancelled here would cancel this one first, and another would begin in its turn.
+            await asyncio.wait({task})
+            yield task.result()
             window.forget_first()
         await reading  # raises what the items raised
     finally:
