@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "overhead", "admission", "container", "apply", "edit", "bulk", "footprint", "takeover")
+BENCHMARKS = (
+    "startup",
+    "overhead",
+    "percentiles",
+    "admission",
+    "container",
+    "apply",
+    "edit",
+    "bulk",
+    "footprint",
+    "takeover",
+)
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from mizzen_api.health import HealthSpec
 from mizzen_api.limits import Limits
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
 from mizzen_api.pod import ConfigMapKeyRef, LocalName, PodSettings, SecretKeyRef
+from mizzen_api.price import ModelPrice
 from mizzen_api.services import ServiceSpec
 
 ApiAddress = Annotated[
@@ -72,6 +73,8 @@ class ModelEndpoint(ApiModel):
     breaker: BreakerSpec | None = None
     """When it is not asked for a while because it fails or is slow. Each model has a breaker, with the defaults if this
     is left out."""
+    price: ModelPrice | None = None
+    """What it costs, for the metric `mizzen_cost_usd_total`; the price that genai-prices lists without it, if any."""
 
 
 LIST_MAP_BY_NAME = Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})

@@ -10,6 +10,7 @@ from mizzen_api.breakers import RuntimeBreaker
 from mizzen_api.duration import MAX_DURATION_SECONDS
 from mizzen_api.health import HealthState, RuntimeHealth
 from mizzen_api.limits import RuntimeLimits
+from mizzen_api.price import ModelPrice
 from mizzen_api.problems import Problem, shortened
 from mizzen_api.services import Required, Scope
 
@@ -110,6 +111,8 @@ class RuntimeModel(ApiModel):
     """Bound on one request to the model."""
     breaker: RuntimeBreaker | None = None
     """When it is not asked for a while; by the defaults without it."""
+    price: ModelPrice | None = None
+    """What it costs; absent where the resource does not say it."""
 
 
 class RuntimeSecret(ApiModel):

@@ -115,4 +115,5 @@ def _model(index: int, endpoint: ModelEndpoint, root: str) -> RuntimeModel:
         ),
         request_timeout_seconds=seconds(endpoint.request_timeout) if endpoint.request_timeout else None,
         breaker=endpoint.breaker.rendered() if endpoint.breaker is not None else None,
+        price=endpoint.price,
     )

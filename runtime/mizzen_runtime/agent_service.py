@@ -4,32 +4,22 @@ Every request is observed exactly once, in whatever way it ends. Cancelling the 
 caller gives up.
 """
 
-import asyncio
-import json
-import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic_ai import AgentRunResultEvent, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
-from pydantic_ai.usage import RunUsage
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
-from mizzen_runtime.agent.build import BuiltAgent
-from mizzen_runtime.agent.failures import AGENT_FAILED, failure_of
-from mizzen_runtime.agent.in_force import AgentInForce
-from mizzen_runtime.attempts import Attempts, current_attempts
-from mizzen_runtime.dependencies import Dependencies
+from mizzen_runtime.admission import Priority
 from mizzen_runtime.errors import Outcome, RunError
-from mizzen_runtime.metrics import AgentMetrics
+from mizzen_runtime.model_agent import Answer, Question
+from mizzen_runtime.production_agent import ProductionAgentBase
+from mizzen_runtime.run_frame import Arrival, Frames, Reception, Run
 
-log = logging.getLogger("mizzen.requests")
-
-RunInput = str | dict[str, Any]
-"""What the agent is asked: a text, or a JSON object, which reaches the model as JSON."""
+RunInput = str | dict[str, Any] | BaseModel
+"""What the agent is asked: a text, a JSON object, or what own code has as its type for it."""
 RunOutput = Any
 """What the agent answers: a text, or whatever fits its output schema; it can be written as JSON."""
 
@@ -43,6 +33,10 @@ class RunRequest:
     input: RunInput
     arrived: float
     """When its head had come (`time.perf_counter`): what it may take, and what it took, count from here."""
+    timeout: float | None = None
+    """Seconds that it may take, where that is less than the agent's own bound."""
+    priority: Priority = Priority.SINGLE
+    """Whose turn is first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,39 +71,23 @@ class TextDelta:
 StreamEvent = TextDelta | RunResult
 
 
-class InFlight:
-    """How many requests are being answered."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
 class AgentService:
     """Runs the agent for callers."""
 
-    def __init__(
-        self,
-        agent: AgentInForce,
-        dependencies: Dependencies,
-        metrics: AgentMetrics,
-        in_flight: InFlight,
-        *,
-        timeout: float,
-    ) -> None:
+    def __init__(self, agent: ProductionAgentBase[Any, Any], frames: Frames) -> None:
         """Bind what a request needs.
 
         Args:
-            agent: The agent, as it is when a request begins.
-            dependencies: What each run is given.
-            metrics: Where requests are counted.
-            in_flight: Counts running requests.
-            timeout: Seconds that a request may take.
+            agent: Answers.
+            frames: The frames that the agent's requests have, by which those are counted that do not come so far.
         """
         self._agent = agent
-        self._dependencies = dependencies
-        self._metrics = metrics
-        self._in_flight = in_flight
-        self._timeout = timeout
+        self._frames = frames
+
+    @property
+    def at_once(self) -> int:
+        """How many requests are answered at a time."""
+        return self._agent.config.max_concurrent_requests
 
     async def run(self, request: RunRequest) -> RunResult:
         """Answer a request.
@@ -118,166 +96,62 @@ class AgentService:
             RunError: There is no answer; which one of the set says why.
             asyncio.CancelledError: The caller gave up.
         """
-        with _Observed(self, request) as observed, self._agent.current as built:
-            async with self._opened(observed) as deps:
-                result = await built.agent.run(_prompt(request), **_run_arguments(built, observed, deps))
-            return observed.result(result.output)
+        async with self._frames.around(self._arrival(request)) as run:
+            return _result(run, await self._agent.answer_in(run, _asked(request)))
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[StreamEvent, None]:
         """Answer a request piece by piece: any number of `TextDelta`, then one `RunResult`.
-
-        A structured answer has no pieces, because a part of it cannot fit the output schema. Where an agent uses
-        tools, the pieces also hold what the model says before it calls them; the result has the answer alone.
 
         Raises:
             RunError: There is no answer; which one of the set says why.
             asyncio.CancelledError: The caller gave up.
         """
-        with _Observed(self, request) as observed, self._agent.current as built:
-            async with (
-                self._opened(observed) as deps,
-                built.agent.run_stream_events(_prompt(request), **_run_arguments(built, observed, deps)) as events,
-            ):
-                async for event in events:
-                    if isinstance(event, AgentRunResultEvent):
-                        yield observed.result(event.result.output)
-                    elif built.streams_text and (text := _text_of(event)):
-                        yield TextDelta(text.encode(errors="replace").decode())
+        async with (
+            self._frames.around(self._arrival(request)) as run,
+            aclosing(self._agent.pieces_in(run, _asked(request))) as pieces,
+        ):
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    yield TextDelta(piece.encode(errors="replace").decode())
+                else:
+                    yield _result(run, piece)
 
-    @asynccontextmanager
-    async def _opened(self, observed: "_Observed") -> AsyncIterator[object]:
-        """Open what the run is given, within the request's time.
-
-        Raises:
-            RunError: That was not enough.
-        """
-        async with AsyncExitStack() as opened:
-            bound = asyncio.timeout(observed.time_left)
-            try:
-                async with bound:
-                    deps = await opened.enter_async_context(self._dependencies.for_run())
-            except TimeoutError as error:
-                if not bound.expired():
-                    raise
-                raise RunError(
-                    Outcome.DEADLINE_EXCEEDED, "the agent's services were not ready within the request's time"
-                ) from error
-            yield deps
-
-    def receiving(self, arrived: float) -> "Reception":
+    def receiving(self, arrived: float) -> Reception:
         """Count a request while the transport reads it, and for good if it does not become a `RunRequest`.
 
         Args:
             arrived: When its head had come (`time.perf_counter`).
         """
-        return Reception(self._metrics, self._in_flight, arrived)
+        return self._frames.receiving(arrived)
+
+    def _arrival(self, request: RunRequest) -> Arrival:
+        bound = self._agent.config.request_timeout
+        seconds = bound if request.timeout is None else min(request.timeout, bound)
+        return Arrival(request.id, request.arrived, request.arrived + seconds, request.priority, allowed=bound)
 
 
-def _run_arguments(built: BuiltAgent, observed: "_Observed", deps: object) -> dict[str, Any]:
-    return {
-        "deps": deps,
-        "model": built.model,
-        "capabilities": built.run_capabilities,
-        "usage": observed.usage,
-        "timeout": observed.time_left,
-        "infer_name": False,
-    }
+def _asked(request: RunRequest) -> BaseModel:
+    given = request.input
+    return given if isinstance(given, BaseModel) else Question.model_construct(root=given)
 
 
-class Reception:
-    """The frame of a request that is being read; an exception inside counts it as ended."""
+def _result(run: Run, answer: BaseModel) -> RunResult:
+    """Give the answer.
 
-    def __init__(self, metrics: AgentMetrics, in_flight: InFlight, arrived: float) -> None:
-        self._metrics = metrics
-        self._in_flight = in_flight
-        self._arrived = arrived
-        self.outcome = Outcome.CANCELLED
-        """What an exception inside means; to be set by who knows better."""
-
-    def __enter__(self) -> Self:
-        """Count it as in flight."""
-        self._in_flight.count += 1
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Hand over to the run, or count the end."""
-        self._in_flight.count -= 1
-        if error is not None:
-            self._metrics.observe(self.outcome, time.perf_counter() - self._arrived)
-
-
-class _Observed:
-    """The frame of one request: counts it once, whatever happens inside, and translates what is raised."""
-
-    def __init__(self, service: AgentService, request: RunRequest) -> None:
-        self._metrics = service._metrics  # noqa: SLF001 - the service's own frame
-        self._in_flight = service._in_flight  # noqa: SLF001 - as above
-        self._request = request
-        self._attempts = Attempts(request.arrived + service._timeout, allowed=service._timeout)  # noqa: SLF001 - as above
-        self._answered = False
-        self.usage = RunUsage()
-
-    @property
-    def time_left(self) -> float:
-        """Seconds until the request must be answered."""
-        return self._attempts.time_left
-
-    def __enter__(self) -> Self:
-        self._in_flight.count += 1
-        current_attempts.set(self._attempts)
-        return self
-
-    def result(self, output: RunOutput) -> RunResult:
-        """Give the answer.
-
-        Raises:
-            RunError: It cannot be written as JSON.
-        """
-        _check_json(output)
-        self._answered = True
-        return RunResult(
-            id=self._request.id,
-            output=output,
-            usage=Usage(self.usage.requests, self.usage.input_tokens, self.usage.output_tokens),
-            seconds=time.perf_counter() - self._request.arrived,
-            attempts=self._attempts.as_json(),
-        )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Literal[False]:
-        failure = _translate(error)
-        self._in_flight.count -= 1
-        self._metrics.count_tokens(self.usage.input_tokens, self.usage.output_tokens)
-        outcome = self._outcome(error, failure)
-        self._metrics.observe(outcome, time.perf_counter() - self._request.arrived)
-        self._attempts.settle(outcome)
-        if failure is not None and error is not None:
-            self._log_failure(failure, error)
-            failure.attempts = self._attempts.as_json()
-            raise failure from error
-        if self._answered and self._attempts.any_failed:
-            log.warning("answered after a model had failed", extra=self._log_fields(outcome))
-        return False
-
-    def _log_failure(self, failure: RunError, error: BaseException) -> None:
-        ours = failure.outcome is Outcome.AGENT_FAILED
-        log.log(
-            logging.ERROR if ours else logging.WARNING,
-            failure.detail,
-            extra=self._log_fields(failure.outcome),
-            exc_info=error if ours else None,
-        )
-
-    def _log_fields(self, outcome: Outcome) -> dict[str, object]:
-        return {"request_id": self._request.id, "outcome": outcome, "attempts": self._attempts.as_log()}
-
-    def _outcome(self, error: BaseException | None, failure: RunError | None) -> Outcome:
-        if failure is not None:
-            return failure.outcome
-        return Outcome.CANCELLED if error is not None and not self._answered else Outcome.OK
+    Raises:
+        RunError: It cannot be written as JSON.
+    """
+    output = answer.root if isinstance(answer, Answer) else answer
+    _check_json(output)
+    run.answered()
+    usage = run.usage
+    return RunResult(
+        id=run.id,
+        output=output,
+        usage=Usage(usage.requests, usage.input_tokens, usage.output_tokens),
+        seconds=run.seconds,
+        attempts=run.attempts,
+    )
 
 
 def _check_json(output: RunOutput) -> None:
@@ -295,30 +169,3 @@ def _check_json(output: RunOutput) -> None:
         raise RunError(
             Outcome.AGENT_FAILED, "the agent's answer is an object that cannot be written as JSON"
         ) from error
-
-
-def _translate(error: BaseException | None) -> RunError | None:
-    """Give the error of the set; None for no error and for a caller who gave up (cancelled, or closed the stream)."""
-    if error is None or isinstance(error, RunError):
-        return error
-    if isinstance(error, Exception):
-        return failure_of(error)
-    task = asyncio.current_task()
-    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() == 0:
-        # Nobody cancelled the request: something that it waited for was.
-        return RunError(Outcome.AGENT_FAILED, AGENT_FAILED)
-    if isinstance(error, BaseExceptionGroup):
-        return RunError(Outcome.AGENT_FAILED, AGENT_FAILED)
-    return None
-
-
-def _prompt(request: RunRequest) -> str:
-    return request.input if isinstance(request.input, str) else json.dumps(request.input, ensure_ascii=False)
-
-
-def _text_of(event: object) -> str | None:
-    if isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
-        return event.delta.content_delta
-    if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
-        return event.part.content
-    return None

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from mizzen_api.names import MANAGEMENT_PORT, TRAFFIC_PORT
 from mizzen_api.timing import HANDOVER_SECONDS, OWN_CODE_SECONDS, PROPAGATION_SECONDS
+from mizzen_runtime.thread_pool import THREADS
 
 MAX_BODY_BYTES = 1024 * 1024
 PROFILE_VARIABLE = "MIZZEN_PROFILE"
+THREADS_VARIABLE = "MIZZEN_THREADS"
+MAX_THREADS = 1000
 PROFILES = ("production", "test")
 """What the variable may be; the first is what it is by default."""
 
@@ -37,6 +40,8 @@ class Options:
     """Largest request body."""
     own_code_timeout: float
     """Seconds that import and factory of own code may take together."""
+    threads: int
+    """How many calls of synchronous own code run at once."""
     test_services: bool
     """Whether test doubles take the place of services that have one."""
 
@@ -66,6 +71,13 @@ def _bytes(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of bytes above 0")
+    return value
+
+
+def _threads(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of threads (1 to {MAX_THREADS})")
     return value
 
 
@@ -111,6 +123,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         default=OWN_CODE_SECONDS,
         metavar="SECONDS",
         help=f"bound on the import and the factory of own code (default: {OWN_CODE_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_threads,
+        default=os.environ.get(THREADS_VARIABLE, str(THREADS)),  # a text is parsed as on the command line
+        metavar="N",
+        help=f"how many calls of synchronous own code run at once (default: ${THREADS_VARIABLE}, or {THREADS})",
     )
     profile = os.environ.get(PROFILE_VARIABLE, PROFILES[0])
     if profile not in PROFILES:

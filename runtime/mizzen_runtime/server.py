@@ -162,18 +162,16 @@ class _Process:
             gc.enable()
 
     async def _serve_traffic(self, runtime: "Runtime") -> None:
-        await runtime.agent.open()
-        try:
+        async with runtime.agent.connected():
             await runtime.services.start()
             background = [asyncio.create_task(each) for each in (runtime.files.watch(), runtime.health.run())]
             try:
-                await self._serve_until_drained(runtime)
+                with runtime.loop_watch:
+                    await self._serve_until_drained(runtime)
             finally:
                 for task in background:
                     task.cancel()
                 await runtime.services.close()
-        finally:
-            await runtime.agent.close()
 
     async def _serve_until_drained(self, runtime: "Runtime") -> None:
         options = self._options
@@ -186,9 +184,10 @@ class _Process:
         self._lifecycle.wired = True
         logger.info(
             "serving",
-            extra={"port": traffic.port, "models": runtime.agent.current.built.models},
+            extra={"port": traffic.port, "models": runtime.models},
         )
         await self._stop.wait()
+        runtime.gate.drain()
         started = time.monotonic()
         accepting = options.handover + options.propagation_delay
         logger.info("draining", extra={"accepting_for_seconds": accepting})

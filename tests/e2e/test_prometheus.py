@@ -78,7 +78,7 @@ def test_prometheus_says_exactly_what_was_sent(platform: Platform, namespace: Na
     assert list(pods.values()) == [1.0, 1.0]
     observed = query(prometheus, f"sum(mizzen_request_duration_seconds_count{{{mine}}})", "")
     assert observed == {"": 8.0}
-    used = query(prometheus, f'sum(gen_ai_client_token_usage_total{{{mine},gen_ai_token_type="output"}})', "")
+    used = query(prometheus, f'sum(gen_ai_client_token_usage_sum{{{mine},gen_ai_token_type="output"}})', "")
     assert used == {"": float(tokens)}
 
 

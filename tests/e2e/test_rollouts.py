@@ -59,9 +59,9 @@ class Agent:
     def apply(self, **spec: Any) -> None:
         """Apply the resource."""
         instructions = f"Repeat what you are told, for the {self._edits}. time."
-        self._namespace.apply(
-            agent_deployment(AGENT, agent={"instructions": instructions}, models=self._models, **spec)
-        )
+        limits = {"maxConcurrentRequests": 2 * IN_FLIGHT}  # for a moment, one pod may have all of them
+        given = {"agent": {"instructions": instructions}, "models": self._models, "limits": limits}
+        self._namespace.apply(agent_deployment(AGENT, **given, **spec))
 
     def wait_settled(self, replicas: int) -> None:
         """Wait until so many pods are ready and all others are gone."""

@@ -20,6 +20,7 @@ from mizzen_runtime.agent.models import BuiltModels, build_models, chain_of
 from mizzen_runtime.agent.output_schema import FIELD as OUTPUT_SCHEMA_FIELD
 from mizzen_runtime.agent.output_schema import EnforceOutputSchema, compile_schema
 from mizzen_runtime.agent.own_agent import check_own_agent, deps_type_of, model_of, output_schema_of
+from mizzen_runtime.agent.own_base import BuiltBase, built_base
 from mizzen_runtime.agent.python_tools import ServiceKey, load_tools
 from mizzen_runtime.agent.refusals import refusals_of
 from mizzen_runtime.agent.spec import check_spec
@@ -29,6 +30,7 @@ from mizzen_runtime.config import SPEC_FIELD, ConfigRefused
 from mizzen_runtime.container import AgentServices
 from mizzen_runtime.mounted_secrets import MountedSecrets
 from mizzen_runtime.own_code.imports import OwnCodeLoader
+from mizzen_runtime.production_agent import AgentConfig, ProductionAgentBase
 from mizzen_runtime.redaction import Redactor
 
 JsonSchema = dict[str, Any]
@@ -73,8 +75,9 @@ def build_agent(
     loader: OwnCodeLoader,
     services: Collection[ServiceKey],
     *,
+    limits: AgentConfig,
     breakers: Breakers,
-) -> BuiltAgent:
+) -> BuiltAgent | BuiltBase:
     """Build the agent that the configuration describes, or load the one that it names in own code.
 
     Args:
@@ -83,6 +86,7 @@ def build_agent(
         host: Where own code runs at its start.
         loader: Loads own code.
         services: Those that there are.
+        limits: What the agent may take in this process.
         breakers: Makes those of the models.
 
     Raises:
@@ -95,7 +99,10 @@ def build_agent(
         tools, tool_problems = load_tools(capabilities, loader, services)
         built = _described_agent(config, models, secrets.by_name, tools, (*problems, *tool_problems))
     else:
-        built = _own_agent(config, models, problems, host, loader)
+        own = _own_agent(config, models, problems, host, loader, limits=limits)
+        if isinstance(own, BuiltBase):
+            return own
+        built = own
     return _with_breakers(built, _breakers_of(built.models, config, breakers))
 
 
@@ -191,18 +198,29 @@ def _spec_for_pydantic_ai(config: RuntimeConfig, spec: Mapping[str, Any]) -> dic
 
 
 def _own_agent(
-    config: RuntimeConfig, models: BuiltModels, problems: tuple[Problem, ...], host: Host, loader: OwnCodeLoader
-) -> BuiltAgent:
+    config: RuntimeConfig,
+    models: BuiltModels,
+    problems: tuple[Problem, ...],
+    host: Host,
+    loader: OwnCodeLoader,
+    *,
+    limits: AgentConfig,
+) -> BuiltAgent | BuiltBase:
     try:
-        agent = load_agent(config.entrypoint or "", host, loader)
+        agent = load_agent(config.entrypoint or "", host, loader, config.name, limits)
+        own = built_base(agent, limits, loader.redact) if isinstance(agent, ProductionAgentBase) else agent
     except ConfigRefused as refused:
         raise ConfigRefused([*problems, *refused.problems]) from refused
+    if isinstance(own, BuiltBase):
+        if problems:
+            raise ConfigRefused(problems)
+        return own
     names, members = _names(config), models.members
     if not names:
-        found, model_problems = model_of(agent)
+        found, model_problems = model_of(own)
         problems += model_problems
         names, members = ((found[0],), (found[1],)) if found else ((), ())
-    return replace(built_around(agent, names, members, loader.redact, problems), clients=models.clients)
+    return replace(built_around(own, names, members, loader.redact, problems), clients=models.clients)
 
 
 def built_around(

@@ -38,7 +38,7 @@ def chain(models: Sequence[tuple[str, Model]], breakers: Sequence[CircuitBreaker
     """
     last = len(models) - 1
     chained = [
-        ChainedModel(model, name, followers=last - place, breaker=breakers[place] if breakers else None)
+        ChainedModel(model, name, place, last - place, breakers[place] if breakers else None)
         for place, (name, model) in enumerate(models)
     ]
     return FallbackModel(*chained, fallback_on=_settle_and_fall_over) if last else chained[0]
@@ -54,17 +54,21 @@ def _settle_and_fall_over(error: Exception) -> bool:
 class ChainedModel(WrapperModel):
     """One model of the chain."""
 
-    def __init__(self, wrapped: Model, name: str, *, followers: int, breaker: CircuitBreaker | None = None) -> None:
+    def __init__(
+        self, wrapped: Model, name: str, place: int, followers: int, breaker: CircuitBreaker | None = None
+    ) -> None:
         """Wrap a model.
 
         Args:
             wrapped: The model.
             name: What it is called in the request's attempts.
+            place: How many models the chain has before it.
             followers: How many models the chain has after it.
             breaker: Its breaker; it is always asked without one.
         """
         super().__init__(wrapped)
         self.name = name
+        self.place = place
         self.breaker = breaker
         self._followers = followers
         own_timeout = (wrapped.settings or {}).get("request_timeout")
@@ -82,12 +86,12 @@ class ChainedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask for an answer, within this model's share of the time."""
-        with _Noted(self):
+        with _Noted(self) as noted:
             share = self._share()
             if share is None:
-                return await self.wrapped.request(messages, model_settings, model_request_parameters)
+                return noted.answered(await self.wrapped.request(messages, model_settings, model_request_parameters))
             async with self._bounded(share):
-                return await self.wrapped.request(messages, model_settings, model_request_parameters)
+                return noted.answered(await self.wrapped.request(messages, model_settings, model_request_parameters))
 
     @asynccontextmanager
     async def request_stream(
@@ -174,10 +178,10 @@ class _Noted:
         self._model = model
         self._attempts = current_attempts.get()
         self._permit = self._permit_of(model)
-        self._attempt = self._attempts.begin(model.name) if self._attempts is not None else None
+        self._attempt = self._attempts.begin(model.name, model.place) if self._attempts is not None else None
         self._started = time.perf_counter()
         self.stream: StreamedResponse | None = None
-        """Where the answer is one."""
+        """What comes of the answer, where it comes as a stream."""
 
     def _permit_of(self, model: ChainedModel) -> Permit | None:
         if model.breaker is None:
@@ -186,7 +190,7 @@ class _Noted:
             return model.breaker.acquire()
         except BreakerOpenError as error:
             if self._attempts is not None:
-                self._attempts.pass_over(model.name, failure_of(error).outcome, facts_of(error))
+                self._attempts.pass_over(model.name, model.place, failure_of(error).outcome, facts_of(error))
             raise
 
     def __enter__(self) -> Self:
@@ -200,9 +204,17 @@ class _Noted:
     def _seconds_to_first_piece(self) -> float | None:
         return self.stream.time_to_first_chunk(self._started) if self.stream is not None else None
 
+    def answered(self, response: ModelResponse) -> ModelResponse:
+        """Note the answer, and give it."""
+        if self._attempt is not None:
+            self._attempt.response = response
+        return response
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.stream is not None:
+            self.answered(self.stream.get())
         if error is None:
             self._end(Outcome.OK, Verdict.SUCCEEDED)
         elif isinstance(error, Exception):

@@ -10,13 +10,18 @@ from typing import Any, NoReturn
 from pydantic_ai.agent import AbstractAgent
 
 from mizzen_api.problems import MAX_SHOWN, Problem, shortened
+from mizzen_runtime.agent.own_base import FIELD, OwnBase, maker_of
 from mizzen_runtime.own_code.imports import OwnCode, OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
+from mizzen_runtime.production_agent import AgentConfig, ProductionAgentBase
 
 OwnAgent = AbstractAgent[Any, Any]
 
-FIELD = "spec.entrypoint"
-_EXPECTED = "name a pydantic_ai.Agent, or a function without parameters that gives one"
+_AGENTS = (AbstractAgent, ProductionAgentBase)
+_EXPECTED = (
+    "name a pydantic_ai.Agent, a class that derives from ProductionAgentBase, or a function without parameters that "
+    "gives an agent"
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,10 @@ class Host:
     """Ends the process, from whatever thread, and says why."""
 
 
-def load_agent(entrypoint: str, host: Host, loader: OwnCodeLoader) -> OwnAgent:
-    """Import own code, and call its factory if that is what the entrypoint names.
+def load_agent(
+    entrypoint: str, host: Host, loader: OwnCodeLoader, name: str, config: AgentConfig
+) -> OwnAgent | OwnBase:
+    """Import own code, and call its factory or its class if that is what the entrypoint names.
 
     To be called in another thread than the event loop's.
 
@@ -42,19 +49,24 @@ def load_agent(entrypoint: str, host: Host, loader: OwnCodeLoader) -> OwnAgent:
         entrypoint: `package.module:name`.
         host: Where it runs.
         loader: Loads it.
+        name: What the agent is called.
+        config: What it may take.
 
     Raises:
         ConfigRefused: It cannot be imported, is no agent, or its factory fails.
     """
     code = loader.named(entrypoint, FIELD, _EXPECTED)
     found = code.load()
-    if isinstance(found, AbstractAgent):
+    if isinstance(found, _AGENTS):
         return found
-    factory = _factory(code, found)
+    if isinstance(found, type) and issubclass(found, ProductionAgentBase):
+        factory: Callable[[], object] = maker_of(code, found, name, config)
+    else:
+        factory = _factory(code, found)
     loader.watch.doing = f"calling {entrypoint}"
     made = _call(code, factory, host, loader.watch)
     loader.restore_log(entrypoint.partition(":")[0].partition(".")[0])  # it may have set up the log in its own way
-    if isinstance(made, AbstractAgent):
+    if isinstance(made, _AGENTS):
         return made
     raise code.refused(f"{entrypoint} gives a value of type {_type_name(made)}, which is no agent")
 

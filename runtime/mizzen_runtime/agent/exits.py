@@ -34,7 +34,7 @@ class ContainExits(AbstractCapability[Any]):
     ) -> "NodeResult[Any]":
         """Run a step, with the instructions, validators and hooks that belong to it."""
         del ctx
-        with _contained():
+        with contained():
             return await handler(node)
 
     async def wrap_model_request(
@@ -42,7 +42,7 @@ class ContainExits(AbstractCapability[Any]):
     ) -> ModelResponse:
         """Ask a model, which may be own code's."""
         del ctx
-        with _contained():
+        with contained():
             return await handler(request_context)
 
     async def wrap_tool_execute(
@@ -56,12 +56,13 @@ class ContainExits(AbstractCapability[Any]):
     ) -> Any:
         """Call a tool."""
         del ctx, call, tool_def
-        with _contained():
+        with contained():
             return await handler(args)
 
 
 @contextmanager
-def _contained() -> Iterator[None]:
+def contained() -> Iterator[None]:
+    """Turn an exit inside into `ExitInRunError`."""
     try:
         yield
     except (SystemExit, KeyboardInterrupt) as error:

@@ -10,8 +10,9 @@ from pydantic_ai.models import Model
 
 from mizzen_api.contract import RuntimeModel
 from mizzen_api.problems import Problem
-from mizzen_runtime.agent.entrypoint import FIELD, OwnAgent
+from mizzen_runtime.agent.entrypoint import OwnAgent
 from mizzen_runtime.agent.models import ModelRefused, as_in_a_chain, build_model
+from mizzen_runtime.agent.own_base import FIELD
 from mizzen_runtime.redaction import Redactor
 
 _NO_DEPENDENCIES = (object, NoneType)

@@ -32,8 +32,8 @@ class ProblemDetails:
     headers: Headers = field(default_factory=list)
     """What goes into the response's headers."""
 
-    def to_json(self) -> bytes:
-        """Give the body."""
+    def as_dict(self) -> dict[str, object]:
+        """Give its members."""
         members: dict[str, object] = {
             "type": _TYPE + self.code,
             "title": self.title,
@@ -44,8 +44,11 @@ class ProblemDetails:
             members["request_id"] = self.request_id
         if errors := [dict(error) for error in self.errors]:
             members["errors"] = errors
-        members |= self.members
-        return json.dumps(members, ensure_ascii=False).encode()
+        return {**members, **self.members}
+
+    def to_json(self) -> bytes:
+        """Give the body."""
+        return json.dumps(self.as_dict(), ensure_ascii=False).encode()
 
     async def send(self, send: Send) -> None:
         """Answer with it."""

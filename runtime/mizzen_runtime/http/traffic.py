@@ -1,4 +1,4 @@
-"""The traffic port: `POST /v1/run`, `GET /v1/agent` and `GET /v1/health`.
+"""The traffic port: `POST /v1/run` and `/v1/batch` (see `batch`), `GET /v1/agent`, `/v1/health` and `/v1/metrics`.
 
 A streamed answer is server-sent events: `delta` with `{"text"}`, any number of them, for an agent that answers text;
 then `result` with the body that the unstreamed answer has, or `error` with problem details. What goes wrong before the
@@ -26,19 +26,21 @@ from starlette.routing import Route
 from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, StreamEvent, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.health_report import HealthReport
+from mizzen_runtime.http.answers import as_json, result_members
 from mizzen_runtime.http.asgi import CLOSE, App, Receive, Scope, Send, respond
-from mizzen_runtime.http.body import ClientGone, RunBody, read_run_body, too_slow
+from mizzen_runtime.http.batch import SLOW_READER_SECONDS, BatchEndpoint, BatchSettings
+from mizzen_runtime.http.body import BodyKinds, ClientGone, RunBody, read_run_body, too_slow
+from mizzen_runtime.http.deadline import seconds_allowed
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
 from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.problem import CONTENT_TYPE, RequestRefused, plain_problem
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
+from mizzen_runtime.statistics.agent_metrics import AgentMetrics
 
 log = logging.getLogger("mizzen.http")
 
 _JSON = b"application/json"
-_SLOW_READER_SECONDS = 5.0
-"""What a client that reads slowly gets beyond the time in which the answer must be made."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,22 @@ class TrafficSettings:
 
     revision: str
     """The configuration in force; part of every answer."""
+    kinds: BodyKinds
+    """What bodies must look like."""
     max_body_bytes: int
     request_timeout: float
     """Seconds from a request's arrival in which its body is read and its answer made."""
+    batch_timeout: float
+    """Seconds for a whole batch."""
+    count_batch: Callable[[Outcome], None]
+    """Counts a batch that has ended."""
     agent_card: dict[str, Any]
     """What `GET /v1/agent` answers."""
     health: Callable[[], HealthReport]
     """What `GET /v1/health` answers: with 503 if the pod is to get no requests, and for no other reason. Whoever routes
     by it would else take away every pod of an agent whose model is down."""
+    metrics: Callable[[], AgentMetrics]
+    """What `GET /v1/metrics` answers."""
 
 
 def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings) -> App:
@@ -68,11 +78,16 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
         report = settings.health()
         return Response(to_json(report), 200 if report.ready else 503, media_type="application/json")
 
+    async def tell_metrics(_request: Request) -> Response:
+        return Response(settings.metrics().model_dump_json(), media_type="application/json")
+
     app = Starlette(
         routes=[
             Route("/v1/run", RunEndpoint(service, settings), methods=["POST"]),
+            Route("/v1/batch", BatchEndpoint(service, _batch_settings(settings)), methods=["POST"]),
             Route("/v1/agent", describe, methods=["GET"]),
             Route("/v1/health", tell_health, methods=["GET"]),
+            Route("/v1/metrics", tell_metrics, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _say_no, Exception: _say_sorry},
     )
@@ -80,15 +95,33 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
     return RequestFrame(app, lifecycle)
 
 
-def agent_card(*, name: str, description: str | None, revision: str, output_schema: dict[str, Any]) -> dict[str, Any]:
+def agent_card(
+    *,
+    name: str,
+    description: str | None,
+    revision: str,
+    input_schema: dict[str, Any] | None,
+    output_schema: dict[str, Any],
+) -> dict[str, Any]:
     """Give what `GET /v1/agent` answers: who the agent is, and the shapes of its input and output."""
     return {
         "name": name,
         "description": description,
         "revision": revision,
-        "input_schema": RunBody.model_json_schema()["properties"]["input"] | {"title": "Input"},
+        "input_schema": input_schema or RunBody.model_json_schema()["properties"]["input"] | {"title": "Input"},
         "output_schema": output_schema,
     }
+
+
+def _batch_settings(settings: TrafficSettings) -> BatchSettings:
+    return BatchSettings(
+        revision=settings.revision,
+        kinds=settings.kinds,
+        max_body_bytes=settings.max_body_bytes,
+        request_timeout=settings.request_timeout,
+        batch_timeout=settings.batch_timeout,
+        count=settings.count_batch,
+    )
 
 
 async def _say_no(request: Request, error: Exception) -> Response:
@@ -96,7 +129,7 @@ async def _say_no(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     detail = {
-        404: "this port serves POST /v1/run, GET /v1/agent and GET /v1/health",
+        404: "this port serves POST /v1/run, POST /v1/batch, GET /v1/agent, GET /v1/health and GET /v1/metrics",
         405: f"the path serves {headers.get('Allow', 'another method')}",
     }.get(status, "the request cannot be served")
     problem = plain_problem(status, detail, request_id=request_id_of(request.scope))
@@ -119,13 +152,16 @@ class RunEndpoint:
      1. `RequestFrame`: it gets its id.
      2. `RunEndpoint.__call__`: its time begins.
      3. `AgentService.receiving`: it counts as in flight.
-     4. `read_run_body`: its body is read and checked.
+     4. `seconds_allowed` and `read_run_body`: its deadline is set, its body read and checked.
      5. `CancelWhenClientLeaves`: from here on it ends when its client leaves.
-     6. `AgentService.run` or `.stream`: its deadline and its one observation, whatever comes.
-     7. `AgentInForce.current`: the agent as it is now, also if it is reloaded meanwhile.
+     6. `run_frame.Run`: its one observation, whatever comes.
+     7. `AdmissionGate.admitted`: it waits for its turn, or is refused.
      8. `Dependencies.for_run`: its services, in a request scope of the container.
-     9. `BuiltAgent.agent`: the run itself, with the output schema enforced in it.
-    10. `RunEndpoint._answer`: the answer, or problem details.
+     9. `AgentInForce.current`: the agent as it is now, also if it is reloaded meanwhile.
+    10. `ProductionAgentBase._process_core_request`: the run itself, of a model with its output schema enforced, or of
+        own code.
+    11. `RunEndpoint._answer`: the answer, or problem details.
+    An item of a batch goes the same way; `BatchEndpoint` says how it comes to its sixth step.
     """
 
     def __init__(self, service: AgentService, settings: TrafficSettings) -> None:
@@ -137,31 +173,34 @@ class RunEndpoint:
         arrived = time.perf_counter()
         request_id = request_id_of(scope)
         try:
-            body = await self._read(scope, receive, arrived)
+            seconds, body = await self._read(scope, receive, arrived)
             async with CancelWhenClientLeaves(receive):
-                await self._answer(RunRequest(request_id, body.input, arrived), body, send)
+                await self._answer(RunRequest(request_id, body.input, arrived, seconds), body, send)
         except RequestRefused as refused:
             await replace(refused.details, request_id=request_id).send(send)
         except ClientGone:
             log.info("the client left before its answer", extra={"request_id": request_id})
 
-    async def _read(self, scope: Scope, receive: Receive, arrived: float) -> RunBody:
-        """Read the body, within the time that the whole request may take.
+    async def _read(self, scope: Scope, receive: Receive, arrived: float) -> tuple[float, RunBody]:
+        """Read head and body, within the time that the whole request may take; give that time, and the body.
 
         Raises:
             RequestRefused: It cannot become a request, or did not come in time.
             ClientGone: The client left while sending.
         """
+        settings = self._settings
+        seconds = settings.request_timeout
         with self._service.receiving(arrived) as reception:
             try:
-                async with asyncio.timeout(self._settings.request_timeout):
-                    return await read_run_body(scope, receive, self._settings.max_body_bytes)
+                seconds = seconds_allowed(scope, seconds)
+                async with asyncio.timeout(seconds):
+                    return seconds, await read_run_body(scope, receive, settings.max_body_bytes, settings.kinds.run)
             except RequestRefused:
                 reception.outcome = Outcome.INVALID_INPUT
                 raise
             except TimeoutError as error:
                 reception.outcome = Outcome.DEADLINE_EXCEEDED
-                raise too_slow(self._settings.request_timeout) from error
+                raise too_slow(seconds) from error
 
     async def _answer(self, request: RunRequest, body: RunBody, send: Send) -> None:
         try:
@@ -170,7 +209,7 @@ class RunEndpoint:
                     await self._stream(request, events, send)
             else:
                 result = await self._service.run(request)
-                await respond(send, 200, self._result_json(result), _JSON)
+                await respond(send, 200, self._json_of(result), _JSON)
         except RunError as error:
             await problem_of(error, request.id).send(send)
 
@@ -183,8 +222,9 @@ class RunEndpoint:
         first = await anext(events)
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store"), CLOSE]
         try:
-            left = self._settings.request_timeout - (time.perf_counter() - request.arrived)
-            async with asyncio.timeout(left + _SLOW_READER_SECONDS):
+            seconds = self._settings.request_timeout if request.timeout is None else request.timeout
+            left = seconds - (time.perf_counter() - request.arrived)
+            async with asyncio.timeout(left + SLOW_READER_SECONDS):
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await self._send_event(send, first)
                 try:
@@ -201,20 +241,10 @@ class RunEndpoint:
         if isinstance(event, TextDelta):
             await _send_event(send, b"delta", to_json({"text": event.text}))
         else:
-            await _send_event(send, b"result", self._result_json(event))
+            await _send_event(send, b"result", self._json_of(event))
 
-    def _result_json(self, result: RunResult) -> bytes:
-        return to_json(
-            {
-                "id": result.id,
-                "output": result.output,
-                "revision": self._settings.revision,
-                "usage": result.usage,  # to_json writes a dataclass as an object
-                "timing": {"total_seconds": round(result.seconds, 6)},
-                **result.attempts,
-            },
-            inf_nan_mode="null",  # as pydantic writes them in a model's field
-        )
+    def _json_of(self, result: RunResult) -> bytes:
+        return as_json(result_members(result, self._settings.revision))
 
 
 async def _send_event(send: Send, name: bytes, data: bytes) -> None:

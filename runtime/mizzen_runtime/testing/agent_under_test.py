@@ -19,33 +19,39 @@ from pydantic_ai.models.test import TestModel
 
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.contract import RuntimeConfig, RuntimeModel, RuntimeService
-from mizzen_api.limits import REQUEST_TIMEOUT_SECONDS
+from mizzen_api.limits import RuntimeLimits
 from mizzen_api.names import KIND
 from mizzen_api.problems import Problem, problems_of
 from mizzen_api.rendering import runtime_config
+from mizzen_runtime.admission import AdmissionGate
 from mizzen_runtime.agent.build import BuiltAgent, build_agent, built_around
 from mizzen_runtime.agent.chain import chain
 from mizzen_runtime.agent.entrypoint import Host
-from mizzen_runtime.agent.in_force import AgentInForce
 from mizzen_runtime.agent.models import TEST_MODEL, known_providers
-from mizzen_runtime.agent_service import AgentService, InFlight, RunInput, RunRequest, RunResult, StreamEvent
+from mizzen_runtime.agent.own_base import BuiltBase, built_base
+from mizzen_runtime.agent.prices import observed_models
+from mizzen_runtime.agent_service import AgentService, RunInput, RunRequest, RunResult, StreamEvent
 from mizzen_runtime.breakers import Breakers
 from mizzen_runtime.config import ConfigRefused
 from mizzen_runtime.dependencies import Dependencies
-from mizzen_runtime.metrics import AgentMetrics, ServiceMetrics
+from mizzen_runtime.metrics import RequestMetrics, ServiceMetrics
 from mizzen_runtime.mounted_secrets import MountedSecrets
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
+from mizzen_runtime.production_agent import AgentConfig, Platform, ProductionAgentBase
 from mizzen_runtime.redaction import Redactor
 from mizzen_runtime.reloads import Reloads
+from mizzen_runtime.run_frame import Frames, InFlight
 from mizzen_runtime.running_services import RunningServices
+from mizzen_runtime.served_agent import agent_config, serve
 from mizzen_runtime.service_wiring import ServiceDefinition, define_services
 from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.testing.doubles import DOUBLES, NAMES
+from mizzen_runtime.thread_pool import thread_pool
 
 T = TypeVar("T")
 
-Source = AbstractAgent[Any, Any] | Path | str
+Source = AbstractAgent[Any, Any] | ProductionAgentBase[Any, Any] | Path | str
 """An agent of own code, or the file of an AgentDeployment."""
 StandIns = Mapping[Callable[..., Any] | str, object]
 """Services of the test's own, by their interface, or by their name in the resource."""
@@ -53,6 +59,7 @@ StandIns = Mapping[Callable[..., Any] | str, object]
 START_SECONDS = 30.0
 """What the services have until each was asked for its health for the first time."""
 _NAMESPACE = "test"
+_NAME = "agent"
 _REVISION = "under-test"
 _GIVE = "give the test's own: start_agent(…, services={…})"
 
@@ -67,7 +74,8 @@ class StartAgent(Protocol):
 
         Args:
             source: An agent of own code, or the file of an AgentDeployment.
-            model: Answers in the place of all models; pydantic-ai's TestModel, which calls no tools, without it.
+            model: Answers in the place of all models; pydantic-ai's TestModel, which calls no tools, without it. One
+                that derives from `ProductionAgentBase` asks its own all the same.
             services: Take the place of services, by their interface or their name. Where there is none, a service
                 whose interface is ours is a test double, and another one is what the resource says.
 
@@ -135,35 +143,29 @@ async def agent_under_test(
     stand_ins = _StandIns(services or {})
     registry = CollectorRegistry()
     parts = _Parts(model or TestModel(call_tools=[]), stand_ins, registry)
-    if isinstance(source, AbstractAgent):
-        built, running = parts.of_agent(source)
-    else:
+    if isinstance(source, Path | str):
         config = _config_of(Path(source))
         host = Host(asyncio.get_running_loop(), threading.get_ident(), threading.TIMEOUT_MAX, _never)
         # In another thread, as in a pod: an async factory of own code runs on this loop meanwhile.
         built, running = await asyncio.to_thread(parts.of_config, config, host)
-    in_flight = InFlight()
-    metrics = AgentMetrics(
-        registry,
-        namespace=_NAMESPACE,
-        agent=built.agent.name or "agent",
-        revision=_REVISION,
-        in_flight=lambda: in_flight.count,
-    )
+        limits = agent_config(config.limits or RuntimeLimits())
+    else:
+        built, running = parts.of_agent(source)
+        limits = source.config if isinstance(source, ProductionAgentBase) else AgentConfig()
+    frames = parts.frames(limits)
     dependencies = Dependencies(running, built.deps_type)
-    in_force = AgentInForce(built)
-    agent = AgentService(in_force, dependencies, metrics, in_flight, timeout=REQUEST_TIMEOUT_SECONDS)
-    await in_force.open()
-    try:
-        await running.start()
-        async with asyncio.timeout(START_SECONDS):
-            # What is asked in the background sets no event: nobody in a pod waits for it.
-            while any(state.healthy is None for state in running.states.values()):  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-        yield AgentUnderTest(agent, stand_ins.used)
-    finally:
-        await running.close()
-        await in_force.close()
+    with thread_pool(limits.max_threads) as threads:
+        served = serve(built, _NAME, limits, Platform(frames, threads, dependencies.for_run))
+        async with served.connected():
+            try:
+                await running.start()
+                async with asyncio.timeout(START_SECONDS):
+                    # What is asked in the background sets no event: nobody in a pod waits for it.
+                    while any(state.healthy is None for state in running.states.values()):  # noqa: ASYNC110
+                        await asyncio.sleep(0.001)
+                yield AgentUnderTest(AgentService(served.agent, frames), stand_ins.used)
+            finally:
+                await running.close()
 
 
 class _StandIns:
@@ -213,15 +215,35 @@ class _Parts:
     stand_ins: _StandIns
     registry: CollectorRegistry
 
-    def of_agent(self, agent: AbstractAgent[Any, Any]) -> tuple[BuiltAgent, RunningServices]:
+    def frames(self, limits: AgentConfig) -> Frames:
+        """Give what the requests of the test have around them."""
+        in_flight = InFlight()
+        metrics = RequestMetrics(
+            self.registry,
+            namespace=_NAMESPACE,
+            agent=_NAME,
+            revision=_REVISION,
+            in_flight=lambda: in_flight.count,
+            models=observed_models((self.model,), ()),
+        )
+        gate = AdmissionGate(max_running=limits.max_concurrent_requests, max_queued=limits.max_queued_requests)
+        return Frames(gate, metrics, in_flight)
+
+    def of_agent(
+        self, agent: AbstractAgent[Any, Any] | ProductionAgentBase[Any, Any]
+    ) -> tuple[BuiltAgent | BuiltBase, RunningServices]:
         """Give an agent of own code, and its services."""
         definitions, problems = self.stand_ins.of_agent()
-        built = built_around(agent, (TEST_MODEL,), (self.model,), Redactor([]), tuple(problems))
-        return self._with_model(built), self._wired(
-            definitions, built, AgentName(_NAMESPACE, built.agent.name or "agent")
-        )
+        built: BuiltAgent | BuiltBase
+        if isinstance(agent, ProductionAgentBase):
+            built = built_base(agent, agent.config, Redactor([]))
+            if problems:
+                raise ConfigRefused(problems)
+        else:
+            built = built_around(agent, (TEST_MODEL,), (self.model,), Redactor([]), tuple(problems))
+        return self._with_model(built), self._wired(definitions, built, AgentName(_NAMESPACE, agent.name or _NAME))
 
-    def of_config(self, config: RuntimeConfig, host: Host) -> tuple[BuiltAgent, RunningServices]:
+    def of_config(self, config: RuntimeConfig, host: Host) -> tuple[BuiltAgent | BuiltBase, RunningServices]:
         """Give the agent that a resource describes or names, and its services."""
         secrets = MountedSecrets({}, {secret.name: f"made-up-{secret.name}" for secret in config.secrets or ()}, ())
         with StartWatch(host.seconds, host.give_up) as watch:
@@ -232,18 +254,22 @@ class _Parts:
             placed, problems = self.stand_ins.in_place(definitions)
             problems = list(unknown) or problems  # what is not known cannot be replaced either
             try:
-                built = build_agent(config, secrets, host, loader, [each.key for each in placed], breakers=breakers)
+                keys = [each.key for each in placed]
+                limits = agent_config(config.limits or RuntimeLimits())
+                built = build_agent(config, secrets, host, loader, keys, limits=limits, breakers=breakers)
             except ConfigRefused as refused:
                 raise ConfigRefused([*problems, *refused.problems]) from refused
         if problems:
             raise ConfigRefused(problems)
         return self._with_model(built), self._wired(placed, built, AgentName(config.namespace, config.name))
 
-    def _with_model(self, built: BuiltAgent) -> BuiltAgent:
+    def _with_model(self, built: BuiltAgent | BuiltBase) -> BuiltAgent | BuiltBase:
         """Give the agent with the test's model, without a breaker: a test may let it fail as often as it likes."""
-        return replace(built, model=chain([(TEST_MODEL, self.model)]))
+        return built if isinstance(built, BuiltBase) else replace(built, model=chain([(TEST_MODEL, self.model)]))
 
-    def _wired(self, definitions: Sequence[ServiceDefinition], built: BuiltAgent, name: AgentName) -> RunningServices:
+    def _wired(
+        self, definitions: Sequence[ServiceDefinition], built: BuiltAgent | BuiltBase, name: AgentName
+    ) -> RunningServices:
         metrics = ServiceMetrics(self.registry)
         running = RunningServices(definitions, name, metrics, Reloads(metrics.count_reload))
         if problems := running.wire(built.deps_type):

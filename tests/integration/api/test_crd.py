@@ -47,6 +47,7 @@ FULL_SPEC: dict[str, Any] = {
             "baseUrl": "http://vllm.models:8000/v1",
             "apiKey": {"secretKeyRef": {"name": "llm", "key": "token"}},
             "requestTimeout": "30s",
+            "price": {"inputPerMillionTokens": "0.15", "outputPerMillionTokens": "2"},
         },
         {"model": "test"},
     ],
@@ -174,6 +175,13 @@ def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Na
             for text in ("0s", "0.0ms", "24h1s", "25h")
         ),
         ({"models": [{"model": "test", "baseUrl": "https://user:pass@host"}]}, "spec.models[0].baseUrl"),
+        *(
+            (
+                {"models": [{"model": "test", "price": {"inputPerMillionTokens": dollars}}]},
+                "spec.models[0].price.inputPerMillionTokens",
+            )
+            for dollars in (0.15, "-1", "1e3", "0.1234567")
+        ),
         ({"models": []}, "spec.models"),
         ({"health": {"maxErrorRatePercent": 100}}, "spec.health.maxErrorRatePercent"),
         ({"health": {"minRequests": 0}}, "spec.health.minRequests"),

@@ -232,6 +232,22 @@ STAYS_CLOSED = breaker_of(windowSize=1000, minimumCalls=1000)
 """For a runtime that many tests share, each of which lets its model fail."""
 
 
+def model_labels(model: str, **labels: str) -> str:
+    """Give the labels of a model's series, as Prometheus' text format writes them.
+
+    Args:
+        model: `provider:name`.
+        labels: Further ones.
+    """
+    provider, _, name = model.partition(":")
+    labels |= {
+        "gen_ai_operation_name": "chat",
+        "gen_ai_provider_name": provider,
+        "gen_ai_request_model": name or provider,
+    }
+    return ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+
+
 def scripted(server: ModelServer, **fields: object) -> Json:
     """Give the model that a scripted server plays."""
     return {"model": "vllm:scripted", "baseUrl": server.base_url, **fields}

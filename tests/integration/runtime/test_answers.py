@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 from tests.integration.runtime.model_server import ModelServer, fills_in, says
-from tests.integration.runtime.process import RuntimeProcess, Start, config_of, events_of, scripted
+from tests.integration.runtime.process import RuntimeProcess, Start, config_of, events_of, model_labels, scripted
 
 TICKET = {
     "type": "object",
@@ -74,9 +74,8 @@ def test_an_answer_that_violates_the_schema_is_never_given(start: Start, model_s
         assert answer.json["type"] == "urn:mizzen:problem:model-misbehaved"
         assert "urgency" not in answer.body.decode()
     assert runtime.outcome("model_misbehaved") == 2
-    assert runtime.metric('gen_ai_client_token_usage_total{gen_ai_token_type="input"}') == 11 * len(
-        model_server.requests
-    )
+    labels = model_labels("vllm:scripted", gen_ai_token_type="input")
+    assert runtime.metric(f"gen_ai_client_token_usage_sum{{{labels}}}") == 11 * len(model_server.requests)
 
 
 def test_a_text_streams_in_pieces_that_make_up_the_result(start: Start, model_server: ModelServer) -> None:

@@ -133,7 +133,10 @@ def test_an_unknown_path_is_told_what_there_is(shared_runtime: RuntimeProcess) -
     answer = shared_runtime.request("GET", "/v1/chat")
 
     assert answer.status == 404
-    assert problem_of(answer)["detail"] == "this port serves POST /v1/run, GET /v1/agent and GET /v1/health"
+    assert (
+        problem_of(answer)["detail"]
+        == "this port serves POST /v1/run, GET /v1/agent, GET /v1/health and GET /v1/metrics"
+    )
 
 
 def test_a_wrong_method_is_told_the_right_one(shared_runtime: RuntimeProcess) -> None:

@@ -97,7 +97,7 @@ def test_traffic_goes_on_after_a_server_was_killed(
 def test_a_frozen_server_holds_no_call_longer_than_its_deadline_and_no_probe_at_all(
     start: Start, model_server: ModelServer, neighbours: Neighbours, service: str, required: str
 ) -> None:
-    config = neighbours.config(model_server, {service: required})
+    config = limited(neighbours.config(model_server, {service: required}), maxConcurrentRequests=20)
     runtime = start(config, **neighbours.environment)
     wait_ready(runtime)
     asked(runtime)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.runtime.process import Json, RuntimeProcess, Start, config_of, until
+from tests.integration.runtime.process import Json, RuntimeProcess, Start, config_of, model_labels, until
 
 REFUSED = 78
 
@@ -91,8 +91,14 @@ def test_every_metric_is_there_before_the_first_request(start: Start) -> None:
     assert series >= {
         "mizzen_requests_in_flight",
         "mizzen_request_duration_seconds_count",
-        'gen_ai_client_token_usage_total{gen_ai_token_type="input"}',
-        'gen_ai_client_token_usage_total{gen_ai_token_type="output"}',
+        'mizzen_request_duration_quantile_seconds{quantile="0.5"}',
+        'mizzen_request_duration_quantile_seconds{quantile="0.95"}',
+        'mizzen_request_duration_quantile_seconds{quantile="0.99"}',
+        f"gen_ai_client_token_usage_sum{{{model_labels('test', gen_ai_token_type='input')}}}",
+        f"gen_ai_client_token_usage_sum{{{model_labels('test', gen_ai_token_type='output')}}}",
+        f"gen_ai_client_operation_duration_seconds_count{{{model_labels('test', error_type='')}}}",
+        'mizzen_cost_usd_total{gen_ai_provider_name="test",gen_ai_request_model="test"}',
+        'mizzen_model_price_known{gen_ai_provider_name="test",gen_ai_request_model="test"}',
         'mizzen_agent_info{agent="triage",agent_namespace="support",revision="a1b2c3d4e5"}',
         "process_resident_memory_bytes",
         "process_cpu_seconds_total",

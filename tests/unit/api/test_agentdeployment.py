@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_api.price import ModelPrice
 from mizzen_api.problems import join_problems, problems_of
 
 
@@ -38,6 +39,7 @@ def test_a_full_model_endpoint_is_read() -> None:
                     "baseUrl": "https://proxy.example:8443/v1",
                     "apiKey": {"secretKeyRef": {"name": "llm", "key": "token"}},
                     "requestTimeout": "1m30s",
+                    "price": {"inputPerMillionTokens": "0.15", "outputPerMillionTokens": "2"},
                 },
                 {"model": "test"},
             ]
@@ -46,6 +48,7 @@ def test_a_full_model_endpoint_is_read() -> None:
     assert agent.spec.models is not None
     assert agent.spec.models[0].api_key is not None
     assert agent.spec.models[0].api_key.secret_key_ref.name == "llm"
+    assert agent.spec.models[0].price == ModelPrice(input_per_million_tokens="0.15", output_per_million_tokens="2")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +129,25 @@ def test_two_wrong_sources_are_told_together() -> None:
         (
             {"models": [{"model": "test", "baseUrl": "ftp://x"}]},
             "spec.models[0].baseUrl: write it as http://host:port/path, without user",
+        ),
+        *(
+            (
+                {
+                    "models": [
+                        {"model": "test", "price": {"inputPerMillionTokens": dollars, "outputPerMillionTokens": "2"}}
+                    ]
+                },
+                "spec.models[0].price.inputPerMillionTokens: " + message,
+            )
+            for dollars, message in (
+                ("-1", "write it as a decimal number in quotes, such as \"0.15\" (it is '-1')"),
+                ("0.1234567", "write it as a decimal number in quotes"),
+                (0.15, 'write it as a decimal number in quotes, such as "0.15" (it is 0.15)'),
+            )
+        ),
+        (
+            {"models": [{"model": "test", "price": {"inputPerMillionTokens": "1"}}]},
+            "spec.models[0].price.outputPerMillionTokens: ",
         ),
         ({"agent": {"instructions": {"text": "x"}}}, "spec.agent.instructions: write a text, or a list of texts; "),
         ({"agent": {"instructions": ["x", 5]}}, "spec.agent.instructions[1]: input should be a valid string"),

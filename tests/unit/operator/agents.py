@@ -96,6 +96,7 @@ FULL_SPEC: dict[str, Any] = {
             "apiKey": {"secretKeyRef": {"name": "llm", "key": "token"}},
             "caBundle": {"configMapKeyRef": {"name": "trust", "key": "bundle.pem"}},
             "requestTimeout": "1m30s",
+            "price": {"inputPerMillionTokens": "0.15", "outputPerMillionTokens": "2"},
         },
         {"model": "test"},
         {"model": "openai:gpt-5", "apiKey": {"secretKeyRef": {"name": "openai", "key": "api.key"}}},

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,15 +17,25 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 from pydantic_core import to_json
 
+from mizzen_runtime.admission import AdmissionGate
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.chain import chain
-from mizzen_runtime.agent.in_force import AgentInForce
-from mizzen_runtime.agent_service import AgentService, InFlight, RunRequest, RunResult, TextDelta
-from mizzen_runtime.dependencies import Dependencies
+from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
-from mizzen_runtime.metrics import AgentMetrics
+from mizzen_runtime.metrics import RequestMetrics
+from mizzen_runtime.model_metrics import ObservedModel
+from mizzen_runtime.production_agent import AgentConfig, Platform
+from mizzen_runtime.run_frame import Frames, InFlight
+from mizzen_runtime.served_agent import serve
+from mizzen_runtime.thread_pool import thread_pool
 
 pytestmark = pytest.mark.anyio
+
+MODEL_LABELS = {
+    "gen_ai_operation_name": "chat",
+    "gen_ai_provider_name": "tests",
+    "gen_ai_request_model": "test",
+}
 
 
 class Ticket(BaseModel):
@@ -47,21 +58,31 @@ class Harness:
         self.agent: Agent[None, Any] = Agent(output_type=output_type)
         self.in_flight = InFlight()
         self.registry = CollectorRegistry()
-        metrics = AgentMetrics(
-            self.registry, namespace="support", agent="triage", revision="r1", in_flight=lambda: self.in_flight.count
+        self.metrics = RequestMetrics(
+            self.registry,
+            namespace="support",
+            agent="triage",
+            revision="r1",
+            in_flight=lambda: self.in_flight.count,
+            models=[ObservedModel("tests", "test", lambda response: Decimal(response.usage.output_tokens))],
         )
+        frames = Frames(AdmissionGate(max_running=10, max_queued=0), self.metrics, self.in_flight)
         built = BuiltAgent(self.agent, chain([("test", model)]), ("test",))
-        agent = AgentInForce(built)
-        self.service = AgentService(agent, Dependencies(None, None), metrics, self.in_flight, timeout=timeout)
+        served = serve(built, "triage", AgentConfig(request_timeout=timeout), Platform(frames, thread_pool(1)))
+        self.service = AgentService(served.agent, frames)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
+
+    def tokens(self, token_type: str) -> float | None:
+        return self.value("gen_ai_client_token_usage_sum", **MODEL_LABELS, gen_ai_token_type=token_type)
 
     def assert_counted_once_as(self, outcome: Outcome) -> None:
         counts = {each: self.value("mizzen_requests_total", outcome=each.value) for each in Outcome}
         assert counts == {each: float(each is outcome) for each in Outcome}
         assert self.value("mizzen_request_duration_seconds_count") == 1
         assert self.value("mizzen_requests_in_flight") == 0
+        assert self.metrics.snapshot().total_requests == 1
 
 
 def hanging(asked: asyncio.Event | None = None) -> FunctionModel:
@@ -85,8 +106,8 @@ async def test_an_answer_is_counted_with_its_tokens() -> None:
 
     assert (result.id, result.output, result.usage.requests) == ("r1", "Good morning", 1)
     harness.assert_counted_once_as(Outcome.OK)
-    tokens = harness.value("gen_ai_client_token_usage_total", gen_ai_token_type="input")
-    assert tokens == result.usage.input_tokens > 0
+    assert harness.tokens("input") == result.usage.input_tokens > 0
+    assert harness.tokens("output") == result.usage.output_tokens > 0
 
 
 async def test_a_stream_is_counted_when_it_ends() -> None:

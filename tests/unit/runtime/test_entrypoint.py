@@ -13,14 +13,20 @@ import pytest
 
 from mizzen_api.problems import Problem
 from mizzen_runtime.agent.entrypoint import Host, OwnAgent, load_agent
+from mizzen_runtime.agent.own_base import OwnBase
 from mizzen_runtime.config import ConfigRefused
 from mizzen_runtime.own_code.imports import OwnCodeLoader
 from mizzen_runtime.own_code.start_watch import StartWatch
+from mizzen_runtime.production_agent import AgentConfig
 from mizzen_runtime.redaction import Redactor
 
 SECRET = "sk-proj-0123456789-abcdefghijklmnopqrstuvwxyz-9876543210"
 REBUILD = "the pod's log has the whole traceback; mend the code and build its image anew"
-EXPECTED = "name a pydantic_ai.Agent, or a function without parameters that gives one"
+EXPECTED = (
+    "name a pydantic_ai.Agent, a class that derives from ProductionAgentBase, or a function without parameters that "
+    "gives an agent"
+)
+LIMITS = AgentConfig(max_concurrent_requests=3)
 
 
 def never(problem: Problem) -> NoReturn:
@@ -78,9 +84,9 @@ def logged() -> Iterator[list[logging.LogRecord]]:
     logger.removeFilter(collect)
 
 
-def load(host: Host, name: str = "triage", module: str = "acme.agents") -> OwnAgent:
+def load(host: Host, name: str = "triage", module: str = "acme.agents") -> OwnAgent | OwnBase:
     with StartWatch(host.seconds, never) as watch:
-        return load_agent(f"{module}:{name}", host, OwnCodeLoader(watch, Redactor([SECRET])))
+        return load_agent(f"{module}:{name}", host, OwnCodeLoader(watch, Redactor([SECRET])), "triage", LIMITS)
 
 
 def refusal(host: Host, name: str = "triage", module: str = "acme.agents") -> tuple[str, str]:

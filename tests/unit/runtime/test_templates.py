@@ -5,10 +5,11 @@ from pydantic_ai.messages import ModelRequest
 from pydantic_ai.models.test import TestModel
 
 from mizzen_api.contract import RuntimeConfig
-from mizzen_runtime.agent.build import build_agent
+from mizzen_runtime.agent.build import BuiltAgent, build_agent
 from mizzen_runtime.agent.templates import FilledTexts, fill_templates
 from mizzen_runtime.breakers import Breakers
 from mizzen_runtime.mounted_secrets import MountedSecrets
+from mizzen_runtime.production_agent import AgentConfig
 
 NOTHING: Any = None
 VALUES = {"team": "R&D", "limits": {"refund": 50}, "products": [{"name": "tea"}, {"name": "{{limits}}"}]}
@@ -76,7 +77,9 @@ async def test_the_model_reads_what_fills_a_template_to_the_letter() -> None:
         models=(),
         vars=VALUES,
     )
-    built = build_agent(config, MountedSecrets({}, {}, ()), NOTHING, NOTHING, [], breakers=Breakers())
+    secrets = MountedSecrets({}, {}, ())
+    built = build_agent(config, secrets, NOTHING, NOTHING, [], limits=AgentConfig(), breakers=Breakers())
+    assert isinstance(built, BuiltAgent)
     result = await built.agent.run("Hi", model=TestModel())
     request = next(message for message in result.all_messages() if isinstance(message, ModelRequest))
     assert request.instructions == "Sell tea,{{limits}},"
