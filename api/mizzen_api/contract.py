@@ -305,6 +305,10 @@ class StateReport(ApiModel):
     """Starting until wired, Serving until SIGTERM, then Draining."""
     in_flight: int
     """Requests being answered at this moment."""
+    queued: int = 0
+    """Requests that wait for their turn."""
+    limits: RuntimeLimits | None = None
+    """How many may be answered and wait at once, and how long; absent from runtimes that do not say."""
     models: tuple[str, ...]
     """The model chain by name."""
     services: tuple[ServiceReport, ...] = ()

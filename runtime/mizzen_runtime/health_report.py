@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mizzen_api.health import HealthCode, HealthReason, HealthStatus
+from mizzen_api.limits import RuntimeLimits
+from mizzen_runtime.admission import AdmissionGate
 from mizzen_runtime.breakers import Breakers, BreakerState, State
 from mizzen_runtime.health.policy import BreakerSignal
 from mizzen_runtime.health.watch import HealthWatch
@@ -37,6 +39,16 @@ class BreakerStatus:
 
 
 @dataclass(frozen=True)
+class QueueStatus:
+    """How much of what the agent may do at once it does."""
+
+    running: int
+    max_running: int
+    queued: int
+    max_queued: int
+
+
+@dataclass(frozen=True)
 class HealthReport:
     """How the agent is."""
 
@@ -47,15 +59,40 @@ class HealthReport:
     """Why it is not healthy. They are told a little longer than they last, and say so; `services` is of this moment."""
     services: tuple[ServiceStatus, ...]
     breakers: tuple[BreakerStatus, ...]
+    queue: QueueStatus
 
 
-def health_report(watch: HealthWatch, services: RunningServices, breakers: Breakers) -> HealthReport:
+class Room:
+    """The place that requests have."""
+
+    def __init__(self, gate: AdmissionGate, limits: RuntimeLimits) -> None:
+        """Say where it is seen.
+
+        Args:
+            gate: Knows how many run and wait.
+            limits: How many may.
+        """
+        self._gate = gate
+        self._limits = limits
+
+    def now(self) -> QueueStatus:
+        """Give how much of it is taken."""
+        return QueueStatus(
+            running=self._gate.running,
+            max_running=self._limits.max_concurrent_requests,
+            queued=self._gate.queued,
+            max_queued=self._limits.max_queued_requests,
+        )
+
+
+def health_report(watch: HealthWatch, services: RunningServices, breakers: Breakers, room: Room) -> HealthReport:
     """Tell how the agent is now.
 
     Args:
         watch: Knows how the pod is.
         services: The agent's services.
         breakers: Those of its models and services.
+        room: What place its requests have.
     """
     state = watch.state()
     return HealthReport(
@@ -70,6 +107,7 @@ def health_report(watch: HealthWatch, services: RunningServices, breakers: Break
             BreakerStatus(name=each.name, state=each.state, reason=_why_open(each))
             for each in breakers.states().values()
         ),
+        queue=room.now(),
     )
 
 

@@ -30,7 +30,7 @@ from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.health.metrics import HealthCollector
 from mizzen_runtime.health.tally import RequestTally
 from mizzen_runtime.health.watch import HealthSources, HealthWatch
-from mizzen_runtime.health_report import health_report, not_closed, why_unready
+from mizzen_runtime.health_report import Room, health_report, not_closed, why_unready
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.body import BodyKinds
 from mizzen_runtime.http.management import Reports
@@ -137,16 +137,16 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         batch_timeout=limits.batch_timeout_seconds,
         count_batch=metrics.count_batch,
         agent_card=_agent_card(config, built),
-        health=partial(health_report, health, services, breakers),
+        health=partial(health_report, health, services, breakers, Room(gate, limits)),
         metrics=metrics.snapshot,
     )
-    lasting = _lasting_state(config, options, built)
+    lasting = _lasting_state(config, options, limits, built)
     reports = Reports(
         readiness=lambda: {"services": services.ready} if services.states else {},
         metrics=metrics.expose,
         metrics_content_type=CONTENT_TYPE,
         state=lambda: _state(
-            lasting, services, reloads, lifecycle, breakers=breakers, health=health, in_flight=in_flight
+            lasting, services, reloads, lifecycle, breakers=breakers, gate=gate, health=health, in_flight=in_flight
         ),
     )
     watched = [*services.watched()]
@@ -245,7 +245,9 @@ def _agent_card(config: RuntimeConfig, built: BuiltAgent | BuiltBase) -> dict[st
     )
 
 
-def _lasting_state(config: RuntimeConfig, options: Options, built: BuiltAgent | BuiltBase) -> StateReport:
+def _lasting_state(
+    config: RuntimeConfig, options: Options, limits: RuntimeLimits, built: BuiltAgent | BuiltBase
+) -> StateReport:
     """Give what the runtime reports of itself, apart from what changes."""
     return StateReport(
         runtime_version=version("mizzen"),
@@ -254,6 +256,7 @@ def _lasting_state(config: RuntimeConfig, options: Options, built: BuiltAgent | 
         revision=config.revision,
         phase="Starting",
         in_flight=0,
+        limits=limits,
         models=built.models,
         test_services=options.test_services,
     )
@@ -266,12 +269,14 @@ def _state(
     lifecycle: Lifecycle,
     *,
     breakers: Breakers,
+    gate: AdmissionGate,
     health: HealthWatch,
     in_flight: InFlight,
 ) -> bytes:
     now = {
         "phase": lifecycle.phase,
         "in_flight": in_flight.count,
+        "queued": gate.queued,
         "services": tuple(
             ServiceReport(name=state.name, healthy=state.healthy, reason=state.reason)
             for state in services.states.values()

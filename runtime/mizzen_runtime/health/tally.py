@@ -1,7 +1,8 @@
 """Counts the requests that ended, and gives those of a window: out of a few numbers a second, not a list of requests.
 
-That more than one of a hundred requests took longer than a time is the same as a 99th percentile above it. So the
-requests that did are counted, exactly, and no percentile is computed.
+`statistics` has a window too, of five minutes in slices of ten seconds: too coarse here, and it cannot tell how many
+requests were slow. That more than one of a hundred requests took longer than a time is the same as a 99th percentile
+above it. So the requests that did are counted, exactly, and no percentile is computed.
 """
 
 import math
@@ -11,16 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mizzen_runtime.errors import Outcome
+from mizzen_runtime.statistics.verdict import VERDICTS
 
-FAILURES = (
-    Outcome.MODEL_UNAVAILABLE,
-    Outcome.MODEL_REJECTED,
-    Outcome.MODEL_MISBEHAVED,
-    Outcome.SERVICE_UNAVAILABLE,
-    Outcome.DEADLINE_EXCEEDED,
-    Outcome.AGENT_FAILED,
-)
-"""What counts against the agent's health: how a request ends that somebody on this side of it must mend."""
+_TURNED_AWAY = frozenset({Outcome.OVERLOADED, Outcome.DRAINING})
+FAILURES = tuple(each for each in Outcome if VERDICTS[each].failed and each not in _TURNED_AWAY)
+"""What counts against the agent's health: requests that were begun, and got no answer. Those that found no place are
+told apart from them, and what a leaving pod has left undone is no trouble."""
 _FAILURES = frozenset(FAILURES)
 
 
@@ -81,7 +78,7 @@ class RequestTally:
             self._ok += 1
         elif outcome in _FAILURES:
             self._failures[outcome] += 1
-            if outcome is not Outcome.DEADLINE_EXCEEDED:
+            if not VERDICTS[outcome].timed:
                 return
         elif outcome is Outcome.OVERLOADED:
             self._turned_away += 1

@@ -4,7 +4,16 @@ import time
 
 from tests.integration.runtime import model_server as model
 from tests.integration.runtime.model_server import Exchange, ModelServer
-from tests.integration.runtime.process import START_SECONDS, Json, RuntimeProcess, Start, config_of, scripted, until
+from tests.integration.runtime.process import (
+    START_SECONDS,
+    Json,
+    RuntimeProcess,
+    Start,
+    config_of,
+    limited,
+    scripted,
+    until,
+)
 
 CLOSED = {"name": "model:vllm:scripted", "state": "closed", "reason": ""}
 
@@ -53,7 +62,14 @@ def test_a_storm_of_errors_is_told_everywhere_and_takes_no_pod_away_and_its_end_
 ) -> None:
     runtime = start(watched(model_server))
     wait_ready(runtime)
-    assert report(runtime) == {"status": "healthy", "ready": True, "reasons": [], "services": [], "breakers": [CLOSED]}
+    assert report(runtime) == {
+        "status": "healthy",
+        "ready": True,
+        "reasons": [],
+        "services": [],
+        "breakers": [CLOSED],
+        "queue": {"running": 0, "max_running": 10, "queued": 0, "max_queued": 100},
+    }
 
     model_server.otherwise = model.fails(500)
     for _ in range(6):
@@ -146,3 +162,20 @@ def test_an_agent_so_slow_that_every_caller_gives_up_does_not_look_well(
     until(lambda: told(runtime) == {"Latency": "degraded"}, "it is told")
     assert runtime.outcome("cancelled") == 6
     assert_alive_and_ready(runtime)
+
+
+def test_requests_that_find_no_place_are_told(start: Start, model_server: ModelServer) -> None:
+    runtime = start(limited(watched(model_server), maxConcurrentRequests=1, maxQueuedRequests=0))
+    wait_ready(runtime)
+    model_server.otherwise = model.after_release(model.says("At last"))
+    holder = runtime.open_run({"input": "Hello"})
+    assert model_server.held.wait(20)
+    assert report(runtime)["queue"] == {"running": 1, "max_running": 1, "queued": 0, "max_queued": 0}
+    for _ in range(6):
+        assert runtime.run("Hello").status == 429
+    until(lambda: told(runtime) == {"QueueFull": "degraded"}, "it is told")
+    assert_alive_and_ready(runtime)
+    (reason,) = report(runtime)["reasons"]
+    assert reason["figures"] == "6 of 6 requests of the last 10 s did."
+    model_server.release.set()
+    holder.close()

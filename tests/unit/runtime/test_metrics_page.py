@@ -7,7 +7,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from manifests.chart_values import CHECKOUT
+from mizzen_api.breakers import BreakerSpec
+from mizzen_api.health import HealthState
 from mizzen_runtime.admission_metrics import observed_gate
+from mizzen_runtime.breakers import Breakers
+from mizzen_runtime.breakers.metrics import BreakerCollector
+from mizzen_runtime.health.metrics import HealthCollector
 from mizzen_runtime.metrics import RequestMetrics, ServiceMetrics, watch_loop_lag
 from mizzen_runtime.model_metrics import ObservedModel
 from mizzen_runtime.statistics.agent_metrics import AgentMetrics
@@ -23,6 +28,10 @@ def registry() -> CollectorRegistry:
     observed_gate(registry, max_running=1, max_queued=1)
     watch_loop_lag(registry, lambda: 0.0)
     ServiceMetrics(registry).set_up("crm", up=True)
+    registry.register(HealthCollector(lambda: HealthState(status="healthy")))
+    breakers = Breakers()
+    breakers.add("service:crm", BreakerSpec(minimum_calls=1).rendered()).acquire().succeeded()
+    registry.register(BreakerCollector(breakers))
     RequestMetrics(
         registry, namespace="n", agent="a", revision="r", in_flight=lambda: 0, models=[ObservedModel("p", "m")]
     )

@@ -8,7 +8,14 @@ from mizzen_runtime.attempts import MAX_TOLD
 from mizzen_runtime.errors import Outcome
 
 PAGE = (CHECKOUT / "docs" / "models.md").read_text()
-OF_NO_ATTEMPT = {Outcome.OK, Outcome.CANCELLED, Outcome.DEADLINE_EXCEEDED, Outcome.SERVICE_UNAVAILABLE}
+OF_NO_ATTEMPT = {
+    Outcome.OK,
+    Outcome.CANCELLED,
+    Outcome.DEADLINE_EXCEEDED,
+    Outcome.SERVICE_UNAVAILABLE,
+    Outcome.OVERLOADED,
+    Outcome.DRAINING,
+}
 """The request ended, and with it the attempt: there is no next one."""
 
 
