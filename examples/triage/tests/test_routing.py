@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from acme_triage.routing import Route, Ticket
 
+from acme_triage.routing import Route, Ticket
 from mizzen_runtime.testing.agent_under_test import StartAgent
 
 pytest_plugins = ["mizzen_runtime.testing.fixtures"]
