@@ -34,6 +34,7 @@ from mizzen_runtime.http.body import (
     read_body,
     too_slow,
 )
+from mizzen_runtime.http.deadline import seconds_allowed
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
 from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.ndjson import CONTENT_TYPE as NDJSON
@@ -61,7 +62,7 @@ class BatchSettings:
     request_timeout: float
     """Seconds that one JSON, or the first line, may take to arrive."""
     batch_timeout: float
-    """Seconds that the whole batch may take."""
+    """Seconds that the whole batch may take; its caller may shorten them."""
     count: Callable[[Outcome], None]
     """Counts the batch when it has ended."""
 
@@ -89,8 +90,9 @@ class BatchEndpoint:
         request_id = request_id_of(scope)
         outcome = Outcome.CANCELLED
         try:
-            async with asyncio.timeout(self._settings.batch_timeout + SLOW_READER_SECONDS):
-                outcome = await self._answer(scope, receive, send)
+            seconds = seconds_allowed(scope, self._settings.batch_timeout)
+            async with asyncio.timeout(seconds + SLOW_READER_SECONDS):
+                outcome = await self._answer(scope, receive, send, seconds)
         except RequestRefused as refused:
             outcome = Outcome.INVALID_INPUT
             await replace(refused.details, request_id=request_id).send(send)
@@ -103,9 +105,9 @@ class BatchEndpoint:
         finally:
             self._settings.count(outcome)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Outcome:
-        deadline = time.perf_counter() + self._settings.batch_timeout
-        items, receive = await self._items(scope, receive)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, seconds: float) -> Outcome:
+        deadline = time.perf_counter() + seconds
+        items, receive = await self._items(scope, receive, seconds)
         batch = _Batch(self._service, self._settings, request_id_of(scope), deadline)
         async with (
             CancelWhenClientLeaves(receive),
@@ -113,8 +115,13 @@ class BatchEndpoint:
         ):
             return await self._send(results, batch, _form_of(scope), send)
 
-    async def _items(self, scope: Scope, receive: Receive) -> tuple[AsyncIterator[object], Receive]:
+    async def _items(self, scope: Scope, receive: Receive, whole: float) -> tuple[AsyncIterator[object], Receive]:
         """Give the items, and what tells when the client leaves while they are answered.
+
+        Args:
+            scope: The call.
+            receive: Where its body comes from.
+            whole: Seconds that the whole batch may take.
 
         Raises:
             RequestRefused: The batch cannot be read.
@@ -125,7 +132,7 @@ class BatchEndpoint:
         if kind not in {b"", _JSON, NDJSON}:
             detail = f"send the batch as content-type: {_JSON.decode()} or {NDJSON.decode()}"
             raise RequestRefused(plain_problem(415, detail, headers=[CLOSE]))
-        seconds = min(settings.request_timeout, settings.batch_timeout)
+        seconds = min(settings.request_timeout, whole)
         try:
             async with asyncio.timeout(seconds):
                 if kind != NDJSON:
@@ -133,7 +140,7 @@ class BatchEndpoint:
                     return each_of(parsed(body, BatchBody).requests), receive
                 lines = NdjsonBody(receive, settings.max_body_bytes)
                 await lines.begin()  # a client may wait for being told to go on, which an answer would not do
-                return lines.lines(settings.batch_timeout), lines.receive
+                return lines.lines(whole), lines.receive
         except TimeoutError as error:
             raise too_slow(seconds) from error
 

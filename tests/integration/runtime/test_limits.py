@@ -174,3 +174,19 @@ def test_a_pod_that_is_asked_to_leave_answers_those_that_wait(
     model_server.release.set()
     assert [output_of(read_all(connection)) for connection in waiting] == ["Hello."] * 4
     assert runtime.exit_code() == 0
+
+
+def test_a_caller_may_shorten_the_time_of_a_batch(
+    start_limited: Callable[..., RuntimeProcess], model_server: ModelServer
+) -> None:
+    runtime = start_limited(maxConcurrentRequests=1)
+    model_server.otherwise = hangs
+    batch = json.dumps({"requests": [{"input": "Hello"}] * 3}).encode()
+    late, seconds = timed(
+        lambda: runtime.request("POST", "/v1/batch", batch, content_type="application/json", request_timeout="1")
+    )
+    assert late.status == 200
+    assert [result["error"]["type"] for result in late.json["results"]] == ["urn:mizzen:problem:deadline-exceeded"] * 3
+    assert 1 <= seconds < 1 + AT_ONCE
+    refused = runtime.request("POST", "/v1/batch", batch, content_type="application/json", request_timeout="soon")
+    assert told(refused) == (400, "invalid-header")

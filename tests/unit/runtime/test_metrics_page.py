@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from manifests.chart_values import CHECKOUT
-from mizzen_runtime.metrics import RequestMetrics, ServiceMetrics
+from mizzen_runtime.admission_metrics import observed_gate
+from mizzen_runtime.metrics import RequestMetrics, ServiceMetrics, watch_loop_lag
 from mizzen_runtime.model_metrics import ObservedModel
 from mizzen_runtime.statistics.agent_metrics import AgentMetrics
 from mizzen_runtime.statistics.sliding_window import SLICES
@@ -19,6 +20,8 @@ PAGE = (CHECKOUT / "docs" / "metrics.md").read_text()
 @pytest.fixture
 def registry() -> CollectorRegistry:
     registry = CollectorRegistry()
+    observed_gate(registry, max_running=1, max_queued=1)
+    watch_loop_lag(registry, lambda: 0.0)
     ServiceMetrics(registry).set_up("crm", up=True)
     RequestMetrics(
         registry, namespace="n", agent="a", revision="r", in_flight=lambda: 0, models=[ObservedModel("p", "m")]
