@@ -14,10 +14,12 @@ from manifests.chart_values import CHECKOUT
 from mizzen_api.agentdeployment import AgentDeployment
 
 EXAMPLES = [path.parent for path in sorted((CHECKOUT / "examples").glob("*/pyproject.toml"))]
+RESOURCES = [path for folder in EXAMPLES for path in sorted(folder.glob("*.yaml"))]
 
 
 def test_there_are_examples() -> None:
     assert [path.name for path in EXAMPLES] == ["triage"]
+    assert [path.name for path in RESOURCES] == ["agentdeployment.yaml", "routing.yaml"]
 
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)
@@ -34,9 +36,10 @@ def test_an_examples_own_tests_pass_without_a_model(folder: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)
-def test_an_examples_resource_is_valid_and_names_its_code(folder: Path) -> None:
-    agent = AgentDeployment.model_validate(yaml.safe_load((folder / "agentdeployment.yaml").read_text()))
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_an_examples_resource_is_valid_and_names_its_code(resource: Path) -> None:
+    folder = resource.parent
+    agent = AgentDeployment.model_validate(yaml.safe_load(resource.read_text()))
     module, _, _ = (agent.spec.entrypoint or "").partition(":")
     assert (folder / f"{module.replace('.', '/')}.py").is_file()
     version = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["version"]

@@ -23,7 +23,7 @@ FIELD = "spec.entrypoint"
 _GIVEN = ("name", "config")
 """Parameters of its `__init__` that the runtime fills."""
 _ANNOTATE = "annotate it with two pydantic models: async def _process_core_request(self, request: Ticket) -> Decision"
-_DECIDED_BY = {
+DECIDED_BY = {
     "max_concurrent_requests": "spec.limits.maxConcurrentRequests",
     "max_queued_requests": "spec.limits.maxQueuedRequests",
     "request_timeout": "spec.limits.requestTimeout",
@@ -146,7 +146,7 @@ def _annotations_of(agent: OwnBase) -> dict[str, Any]:
 
 def _contradicted(agent: OwnBase, config: AgentConfig) -> Iterator[Problem]:
     """Tell of limits that own code wrote down and that do not hold in this pod."""
-    for field, decided_by in _DECIDED_BY.items():
+    for field, decided_by in DECIDED_BY.items():
         said, holds = getattr(agent.config, field), getattr(config, field)
         if field in agent.config.model_fields_set and said != holds:
             yield _problem(

@@ -84,6 +84,22 @@ def test_a_sample_is_served_and_answers_as_soon_as_its_model_is_there(
         running.close()
 
 
+def test_the_example_that_answers_by_itself_is_served(tmp_path: Path) -> None:
+    folder = CHECKOUT / "examples" / "triage"
+    running = MizzenRun(tmp_path, "-f", str(folder / "routing.yaml"), cwd=folder)
+    try:
+        running.wait_told("Ctrl-C ends it")
+        asked = {"input": {"email": "nobody@example.com", "text": "Hello"}}
+        answer = running.request("POST", "/v1/run", asked)
+        assert answer.json["output"] == {"queue": "general", "orders": []}
+        batch = running.request("POST", "/v1/batch", {"requests": [asked, {"input": "Hello"}]})
+        assert [result["status"] for result in batch.json["results"]] == ["ok", "error"]
+        running.interrupt()
+        assert running.exit_code() == 0
+    finally:
+        running.close()
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if has_agent(path)], ids=name_of)
 def test_a_sample_has_no_errors(path: Path) -> None:
     done = validate(path.parent, "-f", path.name)

@@ -135,7 +135,7 @@ def test_an_unknown_path_is_told_what_there_is(shared_runtime: RuntimeProcess) -
     assert answer.status == 404
     assert (
         problem_of(answer)["detail"]
-        == "this port serves POST /v1/run, GET /v1/agent, GET /v1/health and GET /v1/metrics"
+        == "this port serves POST /v1/run, POST /v1/batch, GET /v1/agent, GET /v1/health and GET /v1/metrics"
     )
 
 

@@ -20,7 +20,7 @@ MEMORY_BYTES = 8 * 1024 * 1024
 
 
 def post_batch(runtime: RuntimeProcess, body: bytes, content_type: str = "application/json", **headers: str) -> Answer:
-    return runtime.request("POST", "/v1/batch", body, content_type=content_type, **headers)
+    return runtime.request("POST", "/v1/batch", body, port=None, content_type=content_type, **headers)
 
 
 def results_of(answer: Answer) -> list[Json]:

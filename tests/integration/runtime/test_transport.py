@@ -143,4 +143,7 @@ def test_a_trailing_slash_leads_nowhere(shared_runtime: RuntimeProcess) -> None:
     answer = shared_runtime.request("POST", "/v1/run/", BODY, Host="evil.example")
 
     assert (answer.status, answer.headers.get("location")) == (404, None)
-    assert answer.json["detail"] == "this port serves POST /v1/run, GET /v1/agent, GET /v1/health and GET /v1/metrics"
+    assert (
+        answer.json["detail"]
+        == "this port serves POST /v1/run, POST /v1/batch, GET /v1/agent, GET /v1/health and GET /v1/metrics"
+    )

@@ -73,3 +73,27 @@ def test_a_wrong_option_is_told(arguments: list[str], message: str, capsys: pyte
 
     assert exit_of.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "arguments", "threads"),
+    [(None, [], 32), ("5", [], 5), ("5", ["--threads", "7"], 7)],
+    ids=["default", "variable", "argument"],
+)
+def test_the_threads_of_own_code_are_said_by_variable_or_argument(
+    variable: str | None, arguments: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MIZZEN_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("MIZZEN_THREADS", variable)
+    assert parse_options(arguments).threads == threads
+
+
+@pytest.mark.parametrize("variable", ["0", "1001", "many", ""])
+def test_a_wrong_number_of_threads_is_refused(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MIZZEN_THREADS", variable)
+    with pytest.raises(SystemExit):
+        parse_options([])
+    assert "--threads" in capsys.readouterr().err

@@ -53,6 +53,7 @@ class Scripted(ProductionAgentBase[Number, Number]):
         self._act = act
 
     async def _process_core_request(self, request: Number) -> Number:
+        del request
         return await self._act()
 
 
@@ -91,7 +92,9 @@ async def test_one_failure_makes_no_agent_degraded_and_a_rate_does() -> None:
 
 
 def metrics_with(requests: int, error_rate: float) -> AgentMetrics:
-    return AgentMetrics.model_construct(window_requests=requests, error_rate_percent=error_rate)
+    return Asynchronous("doubling").metrics.model_copy(
+        update={"window_requests": requests, "error_rate_percent": error_rate}
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,7 +180,7 @@ async def test_a_base_may_be_used_from_one_event_loop_after_another() -> None:
 
 
 async def test_what_belongs_to_a_request_is_there_while_it_is_answered_and_not_after() -> None:
-    seen = []
+    seen: list[float] = []
 
     async def look() -> Number:
         agent.usage.input_tokens += 7
@@ -195,7 +198,7 @@ async def test_what_belongs_to_a_request_is_there_while_it_is_answered_and_not_a
 
 async def test_without_services_an_agent_is_told_where_they_come_from() -> None:
     async def ask() -> Number:
-        return Number(value=len(agent.services.__dir__()))
+        return Number(value=len(dir(agent.services)))
 
     agent = Scripted(AgentConfig(), ask)
     with pytest.raises(RunError) as raised:
@@ -274,8 +277,7 @@ async def is_given_up(ending: Ending) -> None:
 async def is_given_up_in_the_queue(ending: Ending) -> None:
     async with ending.frames.gate.admitted(priority=Priority.SINGLE, deadline=float("inf")):
         asking = asyncio.create_task(ending.ask())
-        while not ending.frames.gate.queued:
-            await asyncio.sleep(0)
+        await _queued(ending.frames)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
@@ -284,11 +286,15 @@ async def is_given_up_in_the_queue(ending: Ending) -> None:
 async def is_refused(ending: Ending) -> None:
     async with ending.frames.gate.admitted(priority=Priority.SINGLE, deadline=float("inf")):
         waiting = asyncio.create_task(_wait_in(ending.frames))
-        while not ending.frames.gate.queued:
-            await asyncio.sleep(0)
+        await _queued(ending.frames)
         with pytest.raises(RunError):
             await ending.ask()
     await waiting
+
+
+async def _queued(frames: Frames) -> None:
+    while not frames.gate.queued:  # noqa: ASYNC110 - it sets no event
+        await asyncio.sleep(0)
 
 
 async def _wait_in(frames: Frames) -> None:
