@@ -25,6 +25,10 @@ from mizzen_runtime.attempts import Attempts, current_attempts
 from mizzen_runtime.breakers import BreakerOpenError, CircuitBreaker, Permit
 from mizzen_runtime.errors import Outcome, RunError
 
+_BOUNDS = ("request_timeout",)
+"""Settings of a model, or of the agent, that end an attempt."""
+_STREAM_BOUNDS = (*_BOUNDS, "first_event_timeout")
+"""Those that end one that has not begun to answer with a stream."""
 _TIMER_SECONDS = 0.02
 """By how much a timer may be early: an event loop counts in milliseconds, from the beginning of a turn."""
 
@@ -71,13 +75,7 @@ class ChainedModel(WrapperModel):
         self.place = place
         self.breaker = breaker
         self._followers = followers
-        own_timeout = (wrapped.settings or {}).get("request_timeout")
-        self._own_timeout = own_timeout if isinstance(own_timeout, int | float) else None
-
-    @property
-    def has_own_timeout(self) -> bool:
-        """Whether the resource says how long a request to it may take."""
-        return self._own_timeout is not None
+        self._has_own_timeout = "request_timeout" in (wrapped.settings or {})
 
     async def request(
         self,
@@ -86,7 +84,7 @@ class ChainedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask for an answer, within this model's share of the time."""
-        with _Noted(self) as noted:
+        with _Noted(self, self._set_bound(model_settings, _BOUNDS)) as noted:
             share = self._share()
             if share is None:
                 return noted.answered(await self.wrapped.request(messages, model_settings, model_request_parameters))
@@ -105,7 +103,7 @@ class ChainedModel(WrapperModel):
 
         After it the stream has all the time that the request has: nobody takes over any more.
         """
-        with _Noted(self) as noted:
+        with _Noted(self, self._set_bound(model_settings, _STREAM_BOUNDS)) as noted:
             share = self._share()
             async with (
                 nullcontext() if share is None else self._bounded(share, noted.has_begun),
@@ -146,18 +144,22 @@ class ChainedModel(WrapperModel):
         The last model has all that is left, and a model with a `requestTimeout` has that; pydantic-ai enforces it.
         """
         attempts = current_attempts.get()
-        if attempts is None or self._followers == 0 or self.has_own_timeout:
+        if attempts is None or self._followers == 0 or self._has_own_timeout:
             return None
         return attempts.time_left / (self._followers + 1)
 
-    def was_time_enough(self, seconds: float, attempts: Attempts | None) -> bool:
-        """Tell whether a model that has not answered within `seconds` had time enough to be blamed for it.
+    def _set_bound(self, model_settings: ModelSettings | None, names: tuple[str, ...]) -> float | None:
+        """Give the seconds after which pydantic-ai ends an attempt because a setting says so; None if none does."""
+        settings = {**(self.wrapped.settings or {}), **(model_settings or {})}
+        given = (settings.get(name) for name in names)
+        return min((each for each in given if isinstance(each, int | float)), default=None)
 
-        It had, with the whole of its own `requestTimeout`, or as long as a slow call, or half of what it has in a
-        request that nobody hurries: a caller who gives a request less must not make it look as if the model were away.
+    def was_time_enough(self, seconds: float, attempts: Attempts | None) -> bool:
+        """Tell whether a model that no setting bounds, and that has not answered, had time enough to be blamed for it.
+
+        It had, with as long as a slow call takes, or half of what it has in a request that nobody hurries: a caller who
+        gives a request less must not make it look as if the model were away.
         """
-        if self._own_timeout is not None:
-            return seconds >= self._own_timeout - _TIMER_SECONDS
         if attempts is None or self.breaker is None:
             return False
         return seconds >= min(self.breaker.slow_call_seconds, attempts.allowed / (self._followers + 1) / 2)
@@ -169,13 +171,18 @@ class _Noted:
     A plain class: every request to a model pays for it.
     """
 
-    def __init__(self, model: ChainedModel) -> None:
+    def __init__(self, model: ChainedModel, bound: float | None) -> None:
         """Begin the attempt.
+
+        Args:
+            model: Which one is asked.
+            bound: Seconds after which a setting ends it.
 
         Raises:
             BreakerOpenError: The model is not asked.
         """
         self._model = model
+        self._bound = bound
         self._attempts = current_attempts.get()
         self._permit = self._permit_of(model)
         self._attempt = self._attempts.begin(model.name, model.place) if self._attempts is not None else None
@@ -236,7 +243,7 @@ class _Noted:
             tell(self._permit, verdict, failure, self._seconds_to_first_piece())
 
     def _verdict_on(self, error: Exception, outcome: Outcome) -> Verdict:
-        if isinstance(error, ModelRequestTimeout) and not self._had_time():
+        if isinstance(error, ModelRequestTimeout) and not self._used_up_its_bound() and not self._had_time():
             return Verdict.IGNORED
         return verdict_on(outcome, error)
 
@@ -245,10 +252,17 @@ class _Noted:
 
         A stream that has begun is an answer; how long it then takes is also a matter of who reads it.
         """
-        if self.has_begun() or not self._had_time():
+        if self.has_begun():
             return False
         is_over = self._attempts is not None and self._attempts.time_left <= _TIMER_SECONDS
-        return is_over or self._model.has_own_timeout
+        return self._used_up_its_bound() or (is_over and self._had_time())
+
+    def _used_up_its_bound(self) -> bool:
+        return self._bound is not None and self._seconds >= self._bound - _TIMER_SECONDS
 
     def _had_time(self) -> bool:
-        return self._model.was_time_enough(time.perf_counter() - self._started, self._attempts)
+        return self._model.was_time_enough(self._seconds, self._attempts)
+
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started

@@ -14,6 +14,16 @@ from tests.support.waiting import wait_for
 
 NAME = "agentdeployments.mizzen.dev"
 
+BREAKER = {
+    "failureRatePercent": 30,
+    "slowCallRatePercent": 80,
+    "slowCallDuration": "1m30s",
+    "windowType": "Time",
+    "windowSize": 10,
+    "minimumCalls": 50,
+    "waitInOpen": "500ms",
+    "permittedCallsInHalfOpen": 7,
+}
 FULL_SPEC: dict[str, Any] = {
     "agent": {
         "name": "triage",
@@ -37,6 +47,7 @@ FULL_SPEC: dict[str, Any] = {
             "secretRef": {"name": "db", "keys": [{"key": "user", "field": "username"}, {"key": "password"}]},
             "required": "Always",
             "scope": "singleton",
+            "breaker": BREAKER,
         }
     ],
     "vars": {"company": "ACME"},
@@ -48,6 +59,7 @@ FULL_SPEC: dict[str, Any] = {
             "apiKey": {"secretKeyRef": {"name": "llm", "key": "token"}},
             "requestTimeout": "30s",
             "price": {"inputPerMillionTokens": "0.15", "outputPerMillionTokens": "2"},
+            "breaker": BREAKER,
         },
         {"model": "test"},
     ],
@@ -153,6 +165,7 @@ def test_defaults_are_filled_in_by_the_api_server(crd: dict[str, Any], namespace
     spec = namespace.get("agd", "triage")["spec"]
     assert "replicas" not in spec, "whoever scales owns it, the operator fills it in"
     assert spec["agent"]["end_strategy"] == "graceful"
+    assert "breaker" not in spec["models"][0], "a later default is for every model for which nobody said anything"
 
 
 def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Namespace) -> None:
@@ -208,6 +221,16 @@ def test_the_scale_subresource_moves_replicas(crd: dict[str, Any], namespace: Na
             },
             "required is for a service with scope singleton, which is pinged; leave it out of one that runs make anew",
         ),
+        (
+            {"services": [{"name": "a", "interface": "A", "implementation": "b", "scope": "request", "breaker": {}}]},
+            "breaker is for a service with scope singleton, of which there is one to be known",
+        ),
+        (
+            {"models": [{"model": "test", "breaker": {"windowSize": 4}}]},
+            "minimumCalls must be at most windowSize where windowType is Count",
+        ),
+        ({"models": [{"model": "test", "breaker": {"slowCallDuration": "0s"}}]}, "must be more than 0 and at most 24h"),
+        ({"models": [{"model": "test", "breaker": {"failureRatePercent": 101}}]}, "spec.models[0].breaker"),
     ],
 )
 def test_a_wrong_value_is_refused_at_apply_with_its_path(

@@ -19,6 +19,7 @@ from pydantic_ai.exceptions import (
     ModelQuotaExceededError,
     ModelRateLimitError,
     ModelRequestRejectedError,
+    ModelRequestTimeout,
     ModelServerError,
     RunTimedOut,
     UnexpectedModelBehavior,
@@ -296,6 +297,28 @@ async def test_a_model_that_uses_up_its_own_timeout_has_failed(alone: bool) -> N
             assert alone
 
     assert served.counts() == (0, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "counts"),
+    [(ModelSettings(request_timeout=0.1), (0, 2, 0)), (ModelSettings(first_event_timeout=0.1), (0, 1, 0))],
+    ids=["for the whole", "for the first event of a stream"],
+)
+async def test_a_model_that_uses_up_what_the_agent_gives_it_has_failed(
+    settings: ModelSettings, counts: tuple[int, int, int]
+) -> None:
+    script = Script()
+    script.hangs = True
+    served = Served(script)
+    served.agent.model_settings = settings
+
+    with pytest.raises(ModelRequestTimeout):
+        await served.stream()
+    if "request_timeout" in settings:
+        with pytest.raises(ModelRequestTimeout):
+            await served.answer()
+
+    assert served.counts() == counts
 
 
 async def test_a_slow_answer_counts_as_slow_and_a_stream_by_its_first_piece() -> None:

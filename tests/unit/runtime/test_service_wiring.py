@@ -188,8 +188,8 @@ def test_what_is_not_registered_is_told(loader: OwnCodeLoader, tmp_path: Path, p
 def test_a_breaker_before_a_class_of_ones_own_is_told(loader: OwnCodeLoader) -> None:
     assert told(loader, breaker=SETTINGS) == [
         (
-            "spec.services[0].breaker: own_services:Own is no Protocol, and nothing can take the place of its instances; "
-            "make the interface a Protocol, or leave breaker out"
+            "spec.services[0].breaker: own_services:Own is no Protocol, and nothing can take the place of its "
+            "instances; make the interface a Protocol, or leave breaker out"
         )
     ]
 

@@ -90,6 +90,15 @@ class BreakerContract(RuleBasedStateMachine):
         self.now += seconds
         self.it_succeeds(pair)
 
+    @rule(times=st.integers(1, 5))
+    def some_fail_at_once(self, times: int) -> None:
+        for _ in range(times):
+            self.it_fails(self.a_call_begins(), None)
+
+    @rule()
+    def one_is_slow(self) -> None:
+        self.it_ends_late(self.a_call_begins(), self.settings.slow_call_seconds + 0.125)
+
     @invariant()
     def both_say_the_same(self) -> None:
         state = self.breaker.state_now()
