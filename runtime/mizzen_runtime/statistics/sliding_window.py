@@ -12,7 +12,7 @@ WINDOW_SECONDS = 300.0
 SLICE_SECONDS = 10.0
 """The slice that has begun is part of every answer, beside the whole ones: it covers up to this much more."""
 SLICES = math.ceil(WINDOW_SECONDS / SLICE_SECONDS) + 1
-"""Of 4.4 KB each: 136 KB in all."""
+"""Of 4.6 KB each: 142 KB in all."""
 
 
 @dataclass(frozen=True, slots=True)

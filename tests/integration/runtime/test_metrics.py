@@ -58,7 +58,8 @@ def test_each_request_to_a_model_is_counted_with_tokens_and_cost(start: Start, m
 
     durations = "gen_ai_client_operation_duration_seconds_count"
     assert model_metric(runtime, durations, error_type="") == 2
-    assert model_metric(runtime, durations, error_type="model_unavailable") == 2
+    assert model_metric(runtime, durations, error_type="model_unavailable") == 1
+    assert model_metric(runtime, durations, error_type="model_misbehaved") == 1
     assert model_metric(runtime, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 22
     assert model_metric(runtime, "gen_ai_client_token_usage_sum", gen_ai_token_type="output") == 14
     assert model_metric(runtime, "gen_ai_client_token_usage_count", gen_ai_token_type="output") == 2
