@@ -12,6 +12,7 @@ from mizzen_api.base import ApiModel, Matching
 from mizzen_api.capabilities import secrets_named_in
 from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
+from mizzen_api.monitoring import LoggingSettings, MonitoringSettings
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
 from mizzen_api.pod import ConfigMapKeyRef, LocalName, PodSettings, SecretKeyRef
 from mizzen_api.services import ServiceSpec
@@ -119,6 +120,10 @@ class AgentDeploymentSpec(ApiModel):
     secrets: Annotated[tuple[NamedSecret, ...], Field(min_length=1, max_length=32), LIST_MAP_BY_NAME] | None = None
     """Values for the arguments of capabilities, such as an MCP server's token: `{secret: NAME}` stands for one. A new
     value is taken up without a restart."""
+    logging: LoggingSettings | None = None
+    """What the pods log. It is no part of the revision: nothing rolls when it changes."""
+    monitoring: MonitoringSettings | None = None
+    """What the pods tell others of their work."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many pods. Left out, the operator fills in how many there are (1 at first) and then leaves it alone: what
     `kubectl scale` or an autoscaler that targets this resource sets stays."""

@@ -6,7 +6,6 @@ caller gives up.
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +17,7 @@ from pydantic_ai import AgentRunResultEvent, PartDeltaEvent, PartStartEvent, Tex
 from pydantic_ai.usage import RunUsage
 from pydantic_core import PydanticSerializationError, to_json
 
+from mizzen_runtime import log
 from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.failures import AGENT_FAILED, failure_of
 from mizzen_runtime.agent.in_force import AgentInForce
@@ -25,8 +25,7 @@ from mizzen_runtime.attempts import Attempts, current_attempts
 from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.metrics import AgentMetrics
-
-log = logging.getLogger("mizzen.requests")
+from mizzen_runtime.request_log import log_end, log_unread
 
 RunInput = str | dict[str, Any]
 """What the agent is asked: a text, or a JSON object, which reaches the model as JSON."""
@@ -205,7 +204,9 @@ class Reception:
         """Hand over to the run, or count the end."""
         self._in_flight.count -= 1
         if error is not None:
-            self._metrics.observe(self.outcome, time.perf_counter() - self._arrived)
+            seconds = time.perf_counter() - self._arrived
+            self._metrics.observe(self.outcome, seconds)
+            log_unread(self.outcome, seconds)
 
 
 class _Observed:
@@ -227,6 +228,7 @@ class _Observed:
     def __enter__(self) -> Self:
         self._in_flight.count += 1
         current_attempts.set(self._attempts)
+        log.begin_request(request_id=self._request.id)  # an item of a batch has its own
         return self
 
     def result(self, output: RunOutput) -> RunResult:
@@ -250,29 +252,17 @@ class _Observed:
     ) -> Literal[False]:
         failure = _translate(error)
         self._in_flight.count -= 1
-        self._metrics.count_tokens(self.usage.input_tokens, self.usage.output_tokens)
+        tokens = (self.usage.input_tokens, self.usage.output_tokens)
+        self._metrics.count_tokens(*tokens)
         outcome = self._outcome(error, failure)
-        self._metrics.observe(outcome, time.perf_counter() - self._request.arrived)
+        seconds = time.perf_counter() - self._request.arrived
+        self._metrics.observe(outcome, seconds)
         self._attempts.settle(outcome)
+        log_end(outcome, seconds, self._attempts, tokens=tokens, failure=failure, cause=error)
         if failure is not None and error is not None:
-            self._log_failure(failure, error)
             failure.attempts = self._attempts.as_json()
             raise failure from error
-        if self._answered and self._attempts.any_failed:
-            log.warning("answered after a model had failed", extra=self._log_fields(outcome))
         return False
-
-    def _log_failure(self, failure: RunError, error: BaseException) -> None:
-        ours = failure.outcome is Outcome.AGENT_FAILED
-        log.log(
-            logging.ERROR if ours else logging.WARNING,
-            failure.detail,
-            extra=self._log_fields(failure.outcome),
-            exc_info=error if ours else None,
-        )
-
-    def _log_fields(self, outcome: Outcome) -> dict[str, object]:
-        return {"request_id": self._request.id, "outcome": outcome, "attempts": self._attempts.as_log()}
 
     def _outcome(self, error: BaseException | None, failure: RunError | None) -> Outcome:
         if failure is not None:

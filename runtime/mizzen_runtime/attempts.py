@@ -66,6 +66,11 @@ class Attempts:
         return max(0.0, self._deadline - time.perf_counter())
 
     @property
+    def last_model(self) -> str | None:
+        """The model that was asked last, which is the one that answered if any did; None if none was asked."""
+        return self._last[-1].model if self._last else None
+
+    @property
     def any_failed(self) -> bool:
         """Whether a model did not answer."""
         return any(attempt.outcome is not Outcome.OK for attempt in self._last)

@@ -162,7 +162,7 @@ class _Process:
                 await self._serve_until_drained(runtime)
             finally:
                 watching.cancel()
-                await runtime.services.close()
+                await asyncio.gather(runtime.services.close(), runtime.tracing.close())
         finally:
             await runtime.agent.close()
 

@@ -34,6 +34,7 @@ from mizzen_runtime.running_services import RunningServices
 from mizzen_runtime.service_wiring import ServiceDefinition, define_services
 from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.settings_files import values_of
+from mizzen_runtime.tracing import Tracing, begin_tracing
 
 if TYPE_CHECKING:
     from mizzen_api.problems import Problem
@@ -47,6 +48,8 @@ class Runtime:
     services: RunningServices
     files: MountedFiles
     """Sees to it that changes of mounted files are taken up."""
+    tracing: Tracing
+    """What traces requests; to be closed behind the last one."""
     app: App
     """Answers on the traffic port."""
     reports: Reports
@@ -75,7 +78,8 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     def run(definitions: Sequence[ServiceDefinition]) -> RunningServices:
         return RunningServices(definitions, AgentName(config.namespace, config.name), service_metrics, reloads)
 
-    built, services = _build(config, secrets, options, host, run)
+    tracing, problems = begin_tracing(config, registry)  # before own code, which may make spans at its start
+    built, services = _build(config, secrets, options, host, run, known_problems=problems)
     in_flight = InFlight()
     metrics = AgentMetrics(
         registry,
@@ -97,7 +101,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     )
     renewal = AgentRenewal(config, secrets, agent, reloads)
     files = MountedFiles([*services.watched(), *renewal.watched()], seen)
-    return Runtime(agent, services, files, traffic_app(service, lifecycle, settings), reports)
+    return Runtime(agent, services, files, tracing, traffic_app(service, lifecycle, settings, tracing), reports)
 
 
 def _build(
@@ -106,6 +110,8 @@ def _build(
     options: Options,
     host: Host,
     run: Callable[[Sequence[ServiceDefinition]], RunningServices],
+    *,
+    known_problems: Sequence["Problem"],
 ) -> tuple[BuiltAgent, RunningServices]:
     """Build the agent and find its services.
 
@@ -115,11 +121,12 @@ def _build(
         options: What the command line said.
         host: Where own code runs at its start.
         run: Makes what runs the services, once it is known what they are.
+        known_problems: What is known to be wrong already.
 
     Raises:
-        ConfigRefused: With the problems of both.
+        ConfigRefused: With these, and the problems of both.
     """
-    problems: list[Problem] = []
+    problems: list[Problem] = [*known_problems]
     built: BuiltAgent | None = None
     with StartWatch(host.seconds, host.give_up) as watch:
         loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_other_secrets(config)]))

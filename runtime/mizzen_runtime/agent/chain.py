@@ -17,6 +17,7 @@ from pydantic_ai.settings import ModelSettings
 from mizzen_runtime.agent.failures import facts_of, failure_of, falls_over
 from mizzen_runtime.attempts import current_attempts
 from mizzen_runtime.errors import Outcome
+from mizzen_runtime.trace_context import onward_headers
 
 
 def chain(models: Sequence[tuple[str, Model]]) -> Model:
@@ -52,6 +53,7 @@ class ChainedModel(WrapperModel):
         self._name = name
         self._followers = followers
         self._has_own_timeout = "request_timeout" in (wrapped.settings or {})
+        self._takes_headers = "extra_headers" not in _innermost(wrapped).unsupported_settings
 
     async def request(
         self,
@@ -60,6 +62,7 @@ class ChainedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask for an answer, within this model's share of the time."""
+        model_settings = self._with_trace(model_settings)
         with _Noted(self._name):
             share = self._share()
             if share is None:
@@ -80,6 +83,7 @@ class ChainedModel(WrapperModel):
         After it the stream has all the time that the request has: nobody takes over any more.
         """
         stream: StreamedResponse | None = None
+        model_settings = self._with_trace(model_settings)
 
         def has_begun() -> bool:
             return stream is not None and stream.time_to_first_chunk(0) is not None
@@ -118,6 +122,14 @@ class ChainedModel(WrapperModel):
                 raise
             raise ModelRequestTimeout(self.model_name, share) from error
 
+    def _with_trace(self, settings: ModelSettings | None) -> ModelSettings | None:
+        """Have the request carry the trace that it belongs to, if it belongs to one."""
+        headers = onward_headers() if self._takes_headers else None
+        if not headers:
+            return settings
+        own = (settings or {}).get("extra_headers") or (self.wrapped.settings or {}).get("extra_headers") or {}
+        return {**(settings or {}), "extra_headers": {**headers, **own}}
+
     def _share(self) -> float | None:
         """Give the seconds that this attempt may take: an even share of what is left, or no bound of its own.
 
@@ -127,6 +139,12 @@ class ChainedModel(WrapperModel):
         if attempts is None or self._followers == 0 or self._has_own_timeout:
             return None
         return attempts.time_left / (self._followers + 1)
+
+
+def _innermost(model: Model) -> Model:
+    while isinstance(model, WrapperModel):
+        model = model.wrapped
+    return model
 
 
 class _Noted:

@@ -33,6 +33,7 @@ from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.problem import CONTENT_TYPE, plain_problem
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
+from mizzen_runtime.tracing import Tracing
 
 log = logging.getLogger("mizzen.http")
 
@@ -56,7 +57,7 @@ class TrafficSettings:
     """What `GET /v1/health` answers, with 503 for `unhealthy`."""
 
 
-def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings) -> App:
+def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings, tracing: Tracing) -> App:
     """Compose the application of the traffic port."""
     card = to_json(settings.agent_card, inf_nan_mode="null")
 
@@ -76,7 +77,7 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
         exception_handlers={HTTPException: _say_no, Exception: _say_sorry},
     )
     app.router.redirect_slashes = False  # a redirect would go to whatever host the caller wrote
-    return RequestFrame(app, lifecycle)
+    return RequestFrame(app, lifecycle, tracing)
 
 
 def agent_card(*, name: str, description: str | None, revision: str, output_schema: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +116,7 @@ class RunEndpoint:
     """`POST /v1/run`.
 
     The order of a request's steps, all of them:
-     1. `RequestFrame`: it gets its id.
+     1. `RequestFrame`: it gets its id, and its trace.
      2. `RunEndpoint.__call__`: its time begins.
      3. `AgentService.receiving`: it counts as in flight.
      4. `read_run_body`: its body is read and checked.
@@ -142,7 +143,7 @@ class RunEndpoint:
         except BodyRefused as refused:
             await replace(refused.details, request_id=request_id).send(send)
         except ClientGone:
-            log.info("the client left before its answer", extra={"request_id": request_id})
+            pass  # whoever counted it has logged it
 
     async def _read(self, scope: Scope, receive: Receive, arrived: float) -> RunBody:
         """Read the body, within the time that the whole request may take.
@@ -194,7 +195,7 @@ class RunEndpoint:
                 await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
             # uvicorn closes the connection of an answer that is left incomplete.
-            log.warning("the client read too slowly, its connection is closed", extra={"request_id": request.id})
+            log.warning("the client read too slowly, its connection is closed")
 
     async def _send_event(self, send: Send, event: StreamEvent) -> None:
         if isinstance(event, TextDelta):
