@@ -22,6 +22,7 @@ from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
 from mizzen_runtime.lifecycle import Lifecycle
+from mizzen_runtime.live_settings import DEFAULT_LIVE_SETTINGS, LiveSettingsFolder
 from mizzen_runtime.metrics import CONTENT_TYPE, AgentMetrics, ServiceMetrics
 from mizzen_runtime.mounted_files import MountedFiles, folders_of, state_of
 from mizzen_runtime.mounted_secrets import MountedSecrets, read_secrets
@@ -69,10 +70,12 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     """
     config = read_config(options.config or DEFAULT_CONFIG)
     log.identify(namespace=config.namespace, agent=config.name, revision=config.revision)
-    seen = {folder: state_of(folder) for folder in folders_of(config)}
+    live_folder = options.live_settings or DEFAULT_LIVE_SETTINGS
+    seen = {folder: state_of(folder) for folder in (*folders_of(config), live_folder)}
     registry = CollectorRegistry()
     service_metrics = ServiceMetrics(registry)
     reloads = Reloads(service_metrics.count_reload)
+    live = LiveSettingsFolder(live_folder, reloads)
     secrets = read_secrets(config)
 
     def run(definitions: Sequence[ServiceDefinition]) -> RunningServices:
@@ -100,7 +103,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         state=lambda: _state(lasting, services, reloads, lifecycle, in_flight),
     )
     renewal = AgentRenewal(config, secrets, agent, reloads)
-    files = MountedFiles([*services.watched(), *renewal.watched()], seen)
+    files = MountedFiles([*services.watched(), *renewal.watched(), *live.watched()], seen)
     return Runtime(agent, services, files, tracing, traffic_app(service, lifecycle, settings, tracing), reports)
 
 

@@ -100,6 +100,8 @@ FULL_SPEC: dict[str, Any] = {
         {"model": "test"},
         {"model": "openai:gpt-5", "apiKey": {"secretKeyRef": {"name": "openai", "key": "api.key"}}},
     ],
+    "logging": {"level": "debug"},
+    "monitoring": {"tracing": {"endpoint": "http://otel-collector.observability:4318", "samplingRatio": 0.1}},
     "replicas": 3,
     "pod": EVERY_POD_FIELD,
 }
