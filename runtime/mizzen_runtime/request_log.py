@@ -40,7 +40,7 @@ def log_end(
     Args:
         outcome: How it ended.
         seconds: How long it took, from its arrival.
-        attempts: What it asked of models; all of them are told where one did not answer.
+        attempts: What it asked of models; all of them are told where one did not answer, and from DEBUG on.
         tokens: What the models charged, in and out.
         failure: Why there is no answer.
         cause: What was raised; it is told, as types and places, where it is a fault of the agent.
@@ -55,7 +55,7 @@ def log_end(
         "input_tokens": tokens[0],
         "output_tokens": tokens[1],
     }
-    if attempts.any_failed:
+    if attempts.any_failed or log.isEnabledFor(logging.DEBUG):
         fields["attempts"] = attempts.as_log()
     ours = outcome is Outcome.AGENT_FAILED
     log.log(level, _message(outcome, attempts, failure), extra=fields, exc_info=cause if ours else None)

@@ -73,6 +73,15 @@ def test_an_answer_behind_a_failure_is_a_warning_with_all_attempts(told: pytest.
     assert fields_of(line)["attempts"] == attempts.as_log()
 
 
+def test_from_debug_on_every_answer_tells_its_attempts(told: pytest.LogCaptureFixture) -> None:
+    told.set_level(logging.DEBUG, logger="mizzen.requests")
+    attempts = attempts_of(Outcome.OK)
+
+    log_end(Outcome.OK, 1.0, attempts, tokens=(11, 7), failure=None, cause=None)
+
+    assert fields_of(told.records[0])["attempts"] == attempts.as_log()
+
+
 def test_a_request_that_asked_no_model_names_none(told: pytest.LogCaptureFixture) -> None:
     log_end(Outcome.OK, 1.0, attempts_of(), tokens=(0, 0), failure=None, cause=None)
 
