@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "overhead", "container", "apply", "edit", "bulk", "footprint", "takeover")
+BENCHMARKS = ("startup", "overhead", "request_log", "container", "apply", "edit", "bulk", "footprint", "takeover")
 
 
 def main() -> int:

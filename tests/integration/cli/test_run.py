@@ -94,9 +94,9 @@ def test_the_level_of_the_log_changes_in_the_running_agent(run: Run, files: Path
 
     replace(files / "agent.yaml", "spec:\n", "spec:\n  logging: {level: debug}\n")
     running.wait_told("spec.logging has changed: the running agent takes it up within 2 s")
-    until(lambda: '"subject": "the level of the log"' in running.errors(), "it is in force", 30)
+    until(lambda: '"subject":"the level of the log"' in running.errors(), "it is in force", 30)
     assert greeting(running, model_server) == "hello from here"
-    until(lambda: '"attempts": [' in running.errors(), "an answer tells its attempts")
+    until(lambda: '"attempts":[' in running.errors(), "an answer tells its attempts")
 
     assert running.children() == processes
 

@@ -51,8 +51,8 @@ def test_the_pages_call_leaves_the_pages_line(start: Start) -> None:
     }
     assert line.keys() == shown.keys()
     assert shown.keys() <= fields_in_tables()
-    assert f'grep \'"request_id": "{shown["request_id"]}"\'' in PAGE
-    assert f'"request_id": "{shown["request_id"]}"' in runtime.log_text()
+    assert f'grep \'"request_id":"{shown["request_id"]}"\'' in PAGE
+    assert f'"request_id":"{shown["request_id"]}"' in runtime.log_text()
 
 
 def test_the_pages_resources_are_right_and_its_levels_are_all() -> None:
@@ -89,6 +89,7 @@ def test_what_is_no_request_to_run_the_agent_leaves_no_line(shared_runtime: Runt
 def test_a_level_changes_while_it_runs(start: Start, tmp_path: Path) -> None:
     live = tmp_path / "live"
     runtime = start(config_of(), "--live-settings", str(live))
+    runtime.wait_logged("serving")  # what the folder held until then is no change
     levels: tuple[LogLevel, ...] = ("info", "warning", "debug")
 
     for place, level in enumerate(levels):

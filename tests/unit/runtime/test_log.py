@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import pydantic_core  # noqa: F401 - what is loaded in a pod when requests come
 import pytest
 
 from mizzen_runtime import log
@@ -92,14 +93,19 @@ def test_every_line_of_a_request_says_which_one_it_is_of_and_no_other_does() -> 
 
 
 @pytest.mark.usefixtures("restored_logging")
-def test_what_a_caller_adds_cannot_break_a_line() -> None:
+@pytest.mark.parametrize("reason", ['c"\n\u2028', "half a character: \ud800"], ids=["odd", "half"])
+@pytest.mark.parametrize("loaded", [True, False], ids=["pydantic", "without pydantic"])
+def test_what_a_caller_adds_cannot_break_a_line(monkeypatch: pytest.MonkeyPatch, reason: str, loaded: bool) -> None:
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "pydantic_core")
     stream = io.StringIO()
     log.configure(stream)
 
-    logging.getLogger("mizzen").info("a\nb", extra={"reason": 'c"\n\u2028\ud800', "odd": {1, 2}})
+    logging.getLogger("mizzen").info("a\nb", extra={"reason": reason, "odd": object(), "ratio": 0.5, "none": None})
 
     line = json.loads(stream.getvalue())
-    assert (line["message"], line["reason"]) == ("a\nb", 'c"\n\u2028\ud800')
+    assert (line["message"], line["reason"], line["ratio"], line["none"]) == ("a\nb", reason, 0.5, None)
+    assert line["odd"].startswith("<object object at ")
     assert stream.getvalue().count("\n") == 1
 
 
