@@ -26,8 +26,8 @@ MAX_WAITING = 2048
 """Spans that may wait for being sent, or are being sent."""
 TELL_SECONDS = 60.0
 """How often it is logged at most that spans are dropped."""
-_SENT_BY_LIBRARY = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")
-"""Loggers that speak of each failed attempt, with the collector's answer; what they say is counted here."""
+_LIBRARY = "opentelemetry"
+"""Its loggers speak of each failed attempt, with the collector's answer, and of headers with the tokens in them."""
 
 log = logging.getLogger("mizzen.tracing")
 
@@ -39,9 +39,11 @@ def start_export(config: RuntimeConfig, tracing: RuntimeTracing, registry: Colle
         config: Whose spans they are.
         tracing: Where they go, and which of them.
         registry: Where spans are counted.
+
+    Raises:
+        ValueError: OpenTelemetry's own variables cannot be used.
     """
-    for name in _SENT_BY_LIBRARY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger(_LIBRARY).setLevel(logging.CRITICAL)
     resource = Resource.create(
         {
             "service.name": config.name,

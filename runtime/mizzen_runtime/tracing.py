@@ -49,7 +49,8 @@ class Tracing:
             attributes={"http.request.method": method, "mizzen.request_id": request_id},
         )
         attach(set_span_in_context(span, context))
-        return TracedRequest(format_trace_id(span.get_span_context().trace_id), span)
+        told = span.get_span_context()  # of no trace, where OTEL_SDK_DISABLED is set
+        return TracedRequest(format_trace_id(told.trace_id) if told.is_valid else new_trace_id(), span)
 
     async def close(self) -> None:
         """Send what has not been sent yet, within `CLOSE_SECONDS`."""
@@ -68,15 +69,17 @@ def begin_tracing(config: RuntimeConfig, registry: CollectorRegistry) -> tuple[T
     try:
         from mizzen_runtime.span_export import start_export  # noqa: PLC0415 - an image may lack it, and few need it
     except ImportError:
-        return Tracing(), (
-            Problem(
-                field="spec.monitoring.tracing",
-                message="OpenTelemetry's exporter is not installed in this image",
-                remedy=remedy_for_missing("otel"),
-            ),
-        )
-    provider = start_export(config, config.tracing, registry)
+        return _refused("OpenTelemetry's exporter is not installed in this image", remedy_for_missing("otel"))
+    try:
+        provider = start_export(config, config.tracing, registry)
+    except ValueError:  # its text may hold a value
+        message = "OpenTelemetry cannot use one of its own variables, whose names begin with OTEL_"
+        return _refused(message, "correct it in spec.pod.env, or leave it out")
     return Tracing(provider.get_tracer("mizzen"), provider.shutdown), ()
+
+
+def _refused(message: str, remedy: str) -> tuple[Tracing, tuple[Problem, ...]]:
+    return Tracing(), (Problem(field="spec.monitoring.tracing", message=message, remedy=remedy),)
 
 
 class TracedRequest:

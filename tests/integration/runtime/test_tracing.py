@@ -264,6 +264,34 @@ def test_a_token_for_the_collector_comes_from_the_standard_variable(start: Start
     assert (path, headers["authorization"]) == ("/v1/traces", "Bearer t0ken")
 
 
+def test_a_variable_that_opentelemetry_cannot_use_refuses_at_start(start: Start, collector: Collector) -> None:
+    runtime = start(config_of() | {"tracing": tracing(collector)}, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="5000")
+
+    assert runtime.exit_code() == 78
+    (problem,) = json.loads(runtime.termination_log.read_text())["problems"]
+    assert problem["field"] == "spec.monitoring.tracing"
+    assert "OTEL_" in problem["message"]
+
+
+def test_a_token_that_is_no_header_is_not_in_the_log(start: Start, collector: Collector) -> None:
+    runtime = start(config_of() | {"tracing": tracing(collector)}, **SOON, OTEL_EXPORTER_OTLP_HEADERS="s3cret t0ken")
+    ask(runtime)
+
+    collector.wait_for(TRACE, 3)
+    assert "t0ken" not in runtime.log_text()
+
+
+def test_where_opentelemetry_is_switched_off_lines_have_their_ids_all_the_same(
+    start: Start, collector: Collector
+) -> None:
+    runtime = start(config_of() | {"tracing": tracing(collector)}, **SOON, OTEL_SDK_DISABLED="true")
+
+    assert runtime.run("Hello").status == 200
+
+    assert int(runtime.wait_logged("answered")["trace_id"], 16) != 0
+    assert collector.asked == []
+
+
 def test_an_image_without_the_exporter_refuses_at_start(start: Start, collector: Collector, tmp_path: Path) -> None:
     without = importable(tmp_path / "code", "opentelemetry/exporter/otlp/__init__.py", "")
 
