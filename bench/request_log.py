@@ -4,7 +4,8 @@ Lines are written to nowhere, with the fields that a request's line has. `struct
 library's loggers, as it must for own code's and libraries' lines; `structlog alone` is what its own loggers would take.
 Imports are measured in processes of their own: what sets the log up is imported before the first probe is answered.
 
-Requests go to the runtime with pydantic-ai's test model, 16 at a time; processor time is the server's own for each.
+Requests go to the runtime, 16 at a time. What the log costs is measured with an agent that answers at once; what traces
+cost, with pydantic-ai's test model, since most spans are its agent's. Processor time is the server's own for each.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,6 +50,7 @@ IMPORTS = {
     "structlog": "structlog.stdlib",
 }
 Write = Callable[[], None]
+Server = tuple[LogLevel, RuntimeTracing | None]
 
 
 class Bearings(logging.Filter):
@@ -142,7 +144,7 @@ def collector() -> Iterator[str]:
     server.server_close()
 
 
-def request_cost(level: LogLevel, tracing: RuntimeTracing | None, seconds: float) -> float:
+def request_cost(module: str, level: LogLevel, tracing: RuntimeTracing | None, seconds: float) -> float:
     """Give the processor time of a request, in microseconds."""
     config = RuntimeConfig(
         namespace="bench",
@@ -157,7 +159,7 @@ def request_cost(level: LogLevel, tracing: RuntimeTracing | None, seconds: float
         file = Path(folder) / "agent.json"
         file.write_text(config.model_dump_json())
         (Path(folder) / LIVE_FILE).write_text(LiveSettings(log_level=level).model_dump_json())
-        command = [sys.executable, "-m", "mizzen_runtime", "--config", str(file), "--live-settings", folder]
+        command = [sys.executable, "-m", module, "--config", str(file), "--live-settings", folder]
         command += ["--host", "127.0.0.1", "--port", str(port), "--management-port", str(management)]
         command += ["--termination-log", str(Path(folder) / "termination-log")]
         with running(command) as process:
@@ -183,22 +185,32 @@ def main() -> None:
     print(f"| a line | {' | '.join(f'{cost:.1f} µs' for cost in lines.values())} |")
     print(f"| its import | {' | '.join(f'{imports[name]:.0f} ms' if name in imports else '' for name in lines)} |\n")
     with collector() as endpoint:
-        servers: dict[str, tuple[LogLevel, RuntimeTracing | None]] = {
-            "warning": ("warning", None),
-            "info": ("info", None),
-            "info, no trace recorded": ("info", _tracing(endpoint, 0.0)),
-            "info, every trace recorded": ("info", _tracing(endpoint, 1.0)),
+        compare(
+            "bench.stubbed_runtime",
+            {"`warning`": ("warning", None), "`info`": ("info", None)},
+            options.rounds,
+            options.seconds,
+        )
+        traced: dict[str, Server] = {
+            "no tracing": ("info", None),
+            "no trace recorded": ("info", _tracing(endpoint, 0.0)),
+            "every trace recorded": ("info", _tracing(endpoint, 1.0)),
         }
-        costs: dict[str, list[float]] = {name: [] for name in servers}
-        for turn in range(options.rounds):
-            print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
-            for name, (level, tracing) in servers.items():
-                costs[name].append(request_cost(level, tracing, options.seconds))
-    print(f"| median of {options.rounds} | {' | '.join(costs)} |\n|{'---|' * (len(costs) + 1)}")
-    medians = " | ".join(f"{statistics.median(each):.0f} µs" for each in costs.values())
-    print(f"| processor time of a request | {medians} |")
-    over = [statistics.median(a - b for a, b in zip(each, costs["warning"], strict=True)) for each in costs.values()]
-    print(f"| over `warning` | {' | '.join(f'{each:+.0f} µs' for each in over)} |")
+        compare("mizzen_runtime", traced, options.rounds, options.seconds)
+
+
+def compare(module: str, servers: Mapping[str, Server], rounds: int, seconds: float) -> None:
+    """Measure servers in turns, and print what each takes and how much that is over the first."""
+    costs: dict[str, list[float]] = {name: [] for name in servers}
+    for turn in range(rounds):
+        print(f"round {turn + 1} of {rounds}", file=sys.stderr)
+        for name, (level, tracing) in servers.items():
+            costs[name].append(request_cost(module, level, tracing, seconds))
+    first, *others = costs.values()
+    over = [statistics.median(a - b for a, b in zip(each, first, strict=True)) for each in others]
+    print(f"| median of {rounds} | {' | '.join(costs)} |\n|{'---|' * (len(costs) + 1)}")
+    print(f"| a request | {' | '.join(f'{statistics.median(each):.0f} µs' for each in costs.values())} |")
+    print(f"| over the first | | {' | '.join(f'{each:+.0f} µs' for each in over)} |\n", flush=True)
 
 
 def _tracing(endpoint: str, ratio: float) -> RuntimeTracing:
