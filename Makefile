@@ -59,7 +59,7 @@ lock:  ## Lock the dependencies anew: versions and hashes
 	$(LOCK) pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	$(LOCK) pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
 	$(LOCK) pyproject.toml --extra runtime --extra openai --extra anthropic --extra google --extra mcp \
-		--extra postgres --extra redis -c requirements/dev.txt -o requirements/runtime.txt
+		--extra postgres --extra redis --extra otel -c requirements/dev.txt -o requirements/runtime.txt
 	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(LOCK) --no-deps requirements/model-server.in -o requirements/model-server.txt
 	$(LOCK) requirements/go.in -o requirements/go.txt

@@ -7,7 +7,7 @@ BENCHMARKS = (
     "startup",
     "overhead",
     "percentiles",
-    "admission",
+    "admission", "request_log",
     "container",
     "apply",
     "edit",

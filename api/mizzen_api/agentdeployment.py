@@ -15,6 +15,7 @@ from mizzen_api.conditions import Condition
 from mizzen_api.duration import Duration
 from mizzen_api.health import HealthSpec
 from mizzen_api.limits import Limits
+from mizzen_api.monitoring import LoggingSettings, MonitoringSettings
 from mizzen_api.names import API_VERSION, KIND, MAX_NAME_LENGTH
 from mizzen_api.pod import ConfigMapKeyRef, LocalName, PodSettings, SecretKeyRef
 from mizzen_api.price import ModelPrice
@@ -130,6 +131,10 @@ class AgentDeploymentSpec(ApiModel):
     value is taken up without a restart."""
     limits: Limits | None = None
     """How much each pod does at once, and how long that may take."""
+    logging: LoggingSettings | None = None
+    """What the pods log. It is no part of the revision: nothing rolls when it changes."""
+    monitoring: MonitoringSettings | None = None
+    """What the pods tell others of their work."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many pods. Left out, the operator fills in how many there are (1 at first) and then leaves it alone: what
     `kubectl scale` or an autoscaler that targets this resource sets stays."""

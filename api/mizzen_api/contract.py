@@ -11,6 +11,7 @@ from mizzen_api.duration import MAX_DURATION_SECONDS
 from mizzen_api.health import HealthState, RuntimeHealth
 from mizzen_api.limits import RuntimeLimits
 from mizzen_api.price import ModelPrice
+from mizzen_api.monitoring import LogLevel
 from mizzen_api.problems import Problem, shortened
 from mizzen_api.services import Required, Scope
 
@@ -38,6 +39,10 @@ VALUE_FILE = "value"
 SERVICES_DIRECTORY = f"{MOUNT_ROOT}/services"
 """Below it one folder for each service with settings in a ConfigMap or a Secret, named by the service; in it a folder
 `config` or `secret`, with a file for each field."""
+LIVE_DIRECTORY = f"{MOUNT_ROOT}/live"
+"""Where the ConfigMap with what may change while a revision runs is mounted, if there is one."""
+LIVE_FILE = "live.json"
+"""Key of that ConfigMap, and name of the file, that holds the `LiveSettings`."""
 TERMINATION_LOG = "/dev/termination-log"
 """Where kubelet reads a container's last words."""
 TERMINATION_LOG_BYTES = 4096
@@ -162,6 +167,26 @@ class RuntimeService(ApiModel):
     """When it is not asked for a while; it is always asked without it."""
 
 
+class RuntimeTracing(ApiModel):
+    """Where spans go, and which of them."""
+
+    endpoint: str
+    """Address of a collector that takes OTLP over HTTP; spans go to `/v1/traces` below it."""
+    sampling_ratio: Annotated[float, Field(ge=0, le=1)]
+    """Which part of the traces that begin here is recorded."""
+    include_content: bool
+    """Whether spans hold what users ask, what models answer, and what tools are given and return."""
+
+
+class LiveSettings(ApiModel):
+    """What is taken up while a revision runs, as the operator writes it into a ConfigMap that is no revision's."""
+
+    contract_version: Literal[1] = CONTRACT_VERSION
+    """Version of this very shape."""
+    log_level: LogLevel = "info"
+    """From which level on lines are logged."""
+
+
 class RuntimeConfig(ApiModel):
     """All that a runtime needs to know about its agent, as written into the revision's ConfigMap."""
 
@@ -192,6 +217,8 @@ class RuntimeConfig(ApiModel):
     secret_variables: tuple[str, ...] | None = None
     """Environment variables of the pod that come from Secrets, by name: what own code says when it fails at start is
     told without their values. Absent where there are none, or no own code."""
+    tracing: RuntimeTracing | None = None
+    """Where spans go; absent where nothing is traced."""
 
     @model_validator(mode="after")
     def _one_agent(self) -> Self:

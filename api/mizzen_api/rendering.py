@@ -8,10 +8,12 @@ from mizzen_api.capabilities import PYTHON_TOOLS, argument_of
 from mizzen_api.contract import (
     MOUNT_ROOT,
     ConfigMapSource,
+    LiveSettings,
     RuntimeConfig,
     RuntimeModel,
     RuntimeSecret,
     RuntimeService,
+    RuntimeTracing,
     SecretSource,
     SettingsSource,
     api_key_path,
@@ -49,6 +51,21 @@ def runtime_config(agent: AgentDeployment, revision: str, root: str = MOUNT_ROOT
         health=runtime_health(agent.spec.health),
         limits=runtime_limits(agent.spec.limits) if (agent.spec.limits or Limits()) != Limits() else None,
         secret_variables=_secret_variables(agent) if _has_own_code(agent) else None,
+        tracing=_tracing(agent),
+    )
+
+
+def live_settings(agent: AgentDeployment) -> LiveSettings | None:
+    """Give what may change while a revision runs; None where the resource says nothing about it."""
+    return LiveSettings(log_level=agent.spec.logging.level) if agent.spec.logging is not None else None
+
+
+def _tracing(agent: AgentDeployment) -> RuntimeTracing | None:
+    if agent.spec.monitoring is None:
+        return None
+    tracing = agent.spec.monitoring.tracing
+    return RuntimeTracing(
+        endpoint=tracing.endpoint, sampling_ratio=tracing.sampling_ratio, include_content=tracing.include_content
     )
 
 

@@ -155,8 +155,8 @@ def _apply(manifest: Manifest, observed: Observed, revision: str, overruled: Col
     changed = child.applied != stamp
     if (difference is None and not changed) or _overruled(stamp, child) in overruled:
         return None
-    if kind is Kind.CONFIG_MAP and difference is not None and difference.startswith("data"):
-        return Delete(child)  # it is immutable: the right one comes when this one is gone
+    if manifest.get("immutable") and difference is not None and difference.startswith("data"):
+        return Delete(child)  # the right one comes when this one is gone
     with_uid = {**manifest, "metadata": {**manifest["metadata"], "uid": child.uid}}
     # `kubectl rollout undo` takes the annotation back along with the template.
     undone = child.rollout is not None and child.rollout.revision != revision

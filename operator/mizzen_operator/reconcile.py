@@ -125,7 +125,7 @@ class Reconciler:
                 await self._scale(record, replicas)
                 return None  # the resource has changed, and is looked at anew
             fresh = render_revision(agent, self._runtime_image)
-            desired = build_desired(agent, await self._revisions.choose(record, stored, fresh), replicas.count)
+            desired = build_desired(agent, await self._revisions.choose(record, stored, fresh, agent), replicas.count)
             await self._converger.converge(record, desired, stored)
         except InvalidSpecError as error:
             failure = _invalid_spec(error)

@@ -162,7 +162,7 @@ class PodEvent:
 def comparable(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Give the part of an object that is compared with what is desired.
 
-    A ConfigMap's data is replaced by its digest: it may be a megabyte, and it is immutable.
+    A ConfigMap's data is replaced by its digest: it may be a megabyte.
     """
     result = {key: value for key, value in manifest.items() if key not in {"status", "metadata", "data"}}
     metadata = manifest["metadata"]

@@ -2,6 +2,8 @@
 
 from collections import OrderedDict
 
+from mizzen_api.agentdeployment import AgentDeployment
+from mizzen_api.rendering import live_settings
 from mizzen_operator.cache import Cache, Observed
 from mizzen_operator.cluster.port import Cluster
 from mizzen_operator.desired import Revision, config_map_name, read_revision
@@ -31,16 +33,20 @@ class Revisions:
         self._read: OrderedDict[str, Revision] = OrderedDict()
         """By uid of the ConfigMap, which is immutable: the revisions that were read back last."""
 
-    async def choose(self, record: AgentRecord, stored: StoredResource, fresh: Revision) -> Revision:
+    async def choose(
+        self, record: AgentRecord, stored: StoredResource, fresh: Revision, agent: AgentDeployment
+    ) -> Revision:
         """Give the revision that an agent is to run.
 
         It stays with the one that it has as long as nobody has edited the spec that this was rendered from; but to one
-        that has not come up yet it is not bound, and to the one that serves it may always go back.
+        that has not come up yet it is not bound, and to the one that serves it may always go back. One that cannot take
+        up what the spec wants taken up while it runs is not kept.
 
         Args:
             record: The resource.
             stored: What was reported on it last.
             fresh: What its spec renders to now.
+            agent: The same resource, parsed.
         """
         observed = self._cache.observe(record.key)
         rollout = observed.own_rollout(record)
@@ -49,8 +55,10 @@ class Revisions:
         if is_there or self._updates.admits(record.key):
             return fresh
         has_come_up = any(pod.ready and pod.revision == candidate for pod in observed.pods)
-        for name in (candidate if has_come_up else None, stable):
-            if name is not None and (kept := await self._kept(record, observed, name, fresh.spec_hash)) is not None:
+        is_live = live_settings(agent) is not None
+        for name in filter(None, (candidate if has_come_up else None, stable)):
+            kept = await self._kept(record, observed, name, fresh.spec_hash)
+            if kept is not None and (kept.takes_live_settings or not is_live):
                 return kept
         return fresh
 

@@ -107,6 +107,11 @@ class Attempts:
         return max(0.0, self._deadline - time.perf_counter())
 
     @property
+    def last_model(self) -> str | None:
+        """The model that was asked last, which is the one that answered if any did; None if none was asked."""
+        return self._last[-1].model if self._last else None
+
+    @property
     def any_failed(self) -> bool:
         """Whether a model that was asked did not answer."""
         return any(attempt.was_asked and attempt.outcome is not Outcome.OK for attempt in self._last)

@@ -2,20 +2,29 @@
 
 An exception is logged by its types and the places it passed through, never by its text: that may hold what a user
 asked, what a model answered, or a password in a connection string.
+
+The formatters are our own: a library's would be wrapped for the errors, the time and the level, costs more for each
+line, and is imported before the first probe is answered (bench/RESULTS.md has the figures).
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
 import threading
 import time
 import traceback
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _MAX_FRAMES = 12
+_encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
+
+Level = Literal["debug", "info", "warning", "error"]
+"""From which level on lines are written."""
 
 _log = logging.getLogger("mizzen.log")
 
@@ -45,8 +54,25 @@ def _place_of(trace: TracebackType | None) -> str:
     return "".join(f" at {frame.filename}:{frame.lineno} in {frame.name}" for frame in reversed(frames))
 
 
+class _Bearings:
+    """What every line says of where it belongs."""
+
+    def __init__(self) -> None:
+        self.agent: dict[str, str] = {}
+        """Whose log it is."""
+        self.request: ContextVar[dict[str, str] | None] = ContextVar("request", default=None)
+        """Of the request that is being answered. Each has a task of its own, and the tasks that it starts copy this."""
+
+    def fields(self) -> dict[str, str]:
+        """Give them."""
+        return {**self.agent, **(self.request.get() or {})}
+
+
+_bearings = _Bearings()
+
+
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, then what the caller added."""
+    """One JSON object a line: time, level, logger, message, where it belongs, then what the caller added."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the record as JSON."""
@@ -55,50 +81,78 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **_bearings.fields(),
             **fields_of(record),
         }
         if record.exc_info and record.exc_info[1]:
             line["error"] = describe_error(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _to_json(line)
+
+
+def _to_json(line: dict[str, object]) -> str:
+    """Write a line by pydantic's serializer where that is loaded: it takes half of the time, for each request.
+
+    It is not imported here, since it would delay the first probe's answer; and it does not take half a character.
+    """
+    pydantic_core = sys.modules.get("pydantic_core")
+    if pydantic_core is not None:
+        with contextlib.suppress(ValueError):
+            return str(pydantic_core.to_json(line, fallback=str), "utf-8")
+    return _encode(line)
 
 
 class ConsoleFormatter(logging.Formatter):
-    """A line for people: time, level, message, then what the caller added."""
+    """A line for people: time, level, message, what the caller added, and of which request it is."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the record as text."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         parts = [f"{clock} {record.levelname:<7} {record.getMessage()}"]
-        parts += [f"{key}={value}" for key, value in fields_of(record).items()]
+        fields = {**fields_of(record), **(_bearings.request.get() or {})}
+        parts += [f"{key}={value}" for key, value in fields.items()]
         if record.exc_info and record.exc_info[1]:
             parts += [f"\n    {line}" for line in describe_error(record.exc_info[1])]
         return "  ".join(parts)
 
 
-class _Identity(logging.Filter):
-    """Adds whose log it is to every record."""
+class _Levels:
+    """From which level on the process logs."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.fields: dict[str, str] = {}
+        self.level = logging.INFO
+        self._followers = {"mizzen"}
+        """Loggers that have this level."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        for key, value in self.fields.items():
-            setattr(record, key, value)
-        return True
+    def follow(self, own: str) -> None:
+        """Have the logger of own code follow, unless it has set a level itself."""
+        if logging.getLogger(own).level == logging.NOTSET:
+            self._followers.add(own)
+
+    def apply(self) -> None:
+        """Set all levels. Libraries speak from WARNING on even if more is asked for: what they add holds secrets."""
+        logging.getLogger().setLevel(max(self.level, logging.WARNING))
+        for name in self._followers:
+            logging.getLogger(name).setLevel(self.level)
 
 
-_identity = _Identity()
+_levels = _Levels()
+
+
+def set_level(level: Level) -> None:
+    """Log from `level` on, from now on: our lines and own code's. Libraries' begin with `warning` at the earliest."""
+    _levels.level = logging.getLevelNamesMapping()[level.upper()]
+    _levels.apply()
 
 
 def configure(stream: TextIO = sys.stderr) -> None:
-    """Send every log of the process to `stream`: ours from INFO on, libraries' from WARNING on."""
+    """Send every log of the process to `stream`: ours from the level on that is set, libraries' from WARNING on."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(ConsoleFormatter() if stream.isatty() else JsonFormatter())
-    handler.addFilter(_identity)
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("mizzen").setLevel(logging.INFO)
+    logging.basicConfig(handlers=[handler], force=True)
+    _levels.apply()
     logging.captureWarnings(capture=True)
+    # Nothing of this is written, and each record would be asked for it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 _KEPT = ("mizzen", "uvicorn", "asyncio", "py")
@@ -109,7 +163,8 @@ def restore(own: str) -> None:
     """Set the log up again after own code was imported, which may have done so in its own way.
 
     Args:
-        own: Top-level package of the own code. What it logs is kept from INFO on, unless it has set a level itself.
+        own: Top-level package of the own code. What it logs is kept from the same level on as ours, unless it has set
+            one itself.
     """
     logging.disable(logging.NOTSET)
     # A copy: own code's threads may add loggers at any time.
@@ -118,11 +173,9 @@ def restore(own: str) -> None:
             known.disabled = False
             known.propagate = True
             known.handlers.clear()
+    _levels.follow(own)
     configure()
     hook()
-    logger = logging.getLogger(own)
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
 
 
 def hook() -> None:
@@ -145,4 +198,12 @@ def log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
 
 def identify(*, namespace: str, agent: str, revision: str) -> None:
     """Add whose log it is to every line from now on."""
-    _identity.fields = {"namespace": namespace, "agent": agent, "revision": revision}
+    _bearings.agent = {"namespace": namespace, "agent": agent, "revision": revision}
+
+
+def begin_request(**fields: str) -> None:
+    """Add `fields` to every line of the request that the current task answers, and of the tasks that it starts.
+
+    They take the place of those of the same name that the task has already, as from the call that a batch's item is of.
+    """
+    _bearings.request.set({**(_bearings.request.get() or {}), **fields})

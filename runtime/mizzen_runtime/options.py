@@ -24,6 +24,8 @@ class Options:
 
     config: Path | None
     """The rendered configuration; where the operator mounts it without one."""
+    live_settings: Path | None
+    """Folder of what changes while the process runs; where the operator has it mounted without one."""
     host: str | None
     """Address that both ports listen on; every address without one."""
     port: int
@@ -85,6 +87,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line (`sys.argv` without `arguments`); exits with 2 and a usage message when it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m mizzen_runtime", description="Serve one agent over HTTP.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="agent.json (default: as mounted in a pod)")
+    parser.add_argument(
+        "--live-settings",
+        type=Path,
+        metavar="FOLDER",
+        help="what changes while the process runs (default: as mounted in a pod)",
+    )
     parser.add_argument("--host", help="address to listen on (default: all, of IPv4 and IPv6)")
     parser.add_argument("--port", type=_port, default=TRAFFIC_PORT, help=f"traffic (default: {TRAFFIC_PORT})")
     parser.add_argument(

@@ -4,7 +4,6 @@ Whoever answers, a model or own code, and whoever asks, a single request or an i
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,13 +14,13 @@ from typing import Any, Literal, Self
 
 from pydantic_ai.usage import RunUsage
 
+from mizzen_runtime import log
 from mizzen_runtime.admission import AdmissionGate, Priority
 from mizzen_runtime.agent.failures import AGENT_FAILED, failure_of
 from mizzen_runtime.attempts import Attempts, current_attempts
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.metrics import RequestMetrics
-
-log = logging.getLogger("mizzen.requests")
+from mizzen_runtime.request_log import log_end, log_unread
 
 _BATCH_AGAIN_SECONDS = 1.0
 """After which a batch item asks for its turn again that found the queue full."""
@@ -99,7 +98,9 @@ class Reception:
         """Hand over to the run, or count the end."""
         self._in_flight.count -= 1
         if error is not None:
-            self._metrics.observe(self.outcome, time.perf_counter() - self._arrived)
+            seconds = time.perf_counter() - self._arrived
+            self._metrics.observe(self.outcome, seconds)
+            log_unread(self.outcome, seconds)
 
 
 class Run:
@@ -172,6 +173,7 @@ class Run:
         """
         current_run.set(self)
         current_attempts.set(self._attempts)
+        log.begin_request(request_id=self.id)  # an item of a batch has its own
         try:
             await self._turn()
         except BaseException as error:
@@ -212,32 +214,20 @@ class Run:
         current_attempts.set(attempts)
         failure = _translate(error)
         outcome = self._outcome(error, failure)
-        self._frames.metrics.observe(outcome, self.seconds)
+        seconds = self.seconds
+        self._frames.metrics.observe(outcome, seconds)
         self._attempts.settle(outcome)
+        tokens = (self.usage.input_tokens, self.usage.output_tokens)
+        log_end(outcome, seconds, self._attempts, tokens=tokens, failure=failure, cause=error)
         if failure is not None and error is not None:
-            self._log_failure(failure, error)
             failure.attempts = self._attempts.as_json()
             if failure is not error:
                 raise failure from error
-        elif self._is_answered and self._attempts.any_failed:
-            log.warning("answered after a model had failed", extra=self._log_fields(outcome))
 
     def _outcome(self, error: BaseException | None, failure: RunError | None) -> Outcome:
         if failure is not None:
             return failure.outcome
         return Outcome.CANCELLED if error is not None and not self._is_answered else Outcome.OK
-
-    def _log_failure(self, failure: RunError, error: BaseException) -> None:
-        ours = failure.outcome is Outcome.AGENT_FAILED
-        log.log(
-            logging.ERROR if ours else logging.WARNING,
-            failure.detail,
-            extra=self._log_fields(failure.outcome),
-            exc_info=error if ours else None,
-        )
-
-    def _log_fields(self, outcome: Outcome) -> dict[str, object]:
-        return {"request_id": self.id, "outcome": outcome, "attempts": self._attempts.as_log()}
 
 
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)

@@ -171,7 +171,7 @@ class _Process:
             finally:
                 for task in background:
                     task.cancel()
-                await runtime.services.close()
+                await asyncio.gather(runtime.services.close(), runtime.tracing.close())
 
     async def _serve_until_drained(self, runtime: "Runtime") -> None:
         options = self._options

@@ -36,6 +36,7 @@ from mizzen_runtime.http.body import BodyKinds
 from mizzen_runtime.http.management import Reports
 from mizzen_runtime.http.traffic import TrafficSettings, agent_card, traffic_app
 from mizzen_runtime.lifecycle import Lifecycle
+from mizzen_runtime.live_settings import DEFAULT_LIVE_SETTINGS, LiveSettingsFolder
 from mizzen_runtime.loop_watch import LoopWatch
 from mizzen_runtime.metrics import CONTENT_TYPE, RequestMetrics, ServiceMetrics, watch_loop_lag
 from mizzen_runtime.mounted_files import MountedFiles, folders_of, state_of
@@ -53,6 +54,7 @@ from mizzen_runtime.service_wiring import ServiceDefinition, define_services
 from mizzen_runtime.settings_fields import AgentName
 from mizzen_runtime.settings_files import values_of
 from mizzen_runtime.thread_pool import thread_pool
+from mizzen_runtime.tracing import Tracing, begin_tracing
 
 _MODELS_UNUSED = Problem(
     field="spec.models",
@@ -73,6 +75,8 @@ class Runtime:
     """Knows how the pod is, as long as it runs."""
     files: MountedFiles
     """Sees to it that changes of mounted files are taken up."""
+    tracing: Tracing
+    """What traces requests; to be closed behind the last one."""
     app: App
     """Answers on the traffic port."""
     reports: Reports
@@ -98,10 +102,12 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     """
     config = read_config(options.config or DEFAULT_CONFIG)
     log.identify(namespace=config.namespace, agent=config.name, revision=config.revision)
-    seen = {folder: state_of(folder) for folder in folders_of(config)}
+    live_folder = options.live_settings or DEFAULT_LIVE_SETTINGS
+    seen = {folder: state_of(folder) for folder in (*folders_of(config), live_folder)}
     registry = CollectorRegistry()
     service_metrics = ServiceMetrics(registry)
     reloads = Reloads(service_metrics.count_reload)
+    live = LiveSettingsFolder(live_folder, reloads)
     secrets = read_secrets(config)
     breakers = Breakers()
     registry.register(BreakerCollector(breakers))
@@ -109,9 +115,12 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     def run(definitions: Sequence[ServiceDefinition]) -> RunningServices:
         return RunningServices(definitions, AgentName(config.namespace, config.name), service_metrics, reloads)
 
+    tracing, problems = begin_tracing(config, registry)  # before own code, which may make spans at its start
     limits = config.limits or RuntimeLimits()
     allowed = agent_config(limits, options.threads)
-    built, services = _build(config, secrets, options, host, run, allowed=allowed, breakers=breakers)
+    built, services = _build(
+        config, secrets, options, host, run, allowed=allowed, breakers=breakers, known_problems=problems
+    )
     gate = observed_gate(registry, max_running=limits.max_concurrent_requests, max_queued=limits.max_queued_requests)
     tally, health = _watch_health(config.health or RuntimeHealth(), services, breakers, lifecycle)
     registry.register(HealthCollector(health.state))
@@ -149,7 +158,7 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
             lasting, services, reloads, lifecycle, breakers=breakers, gate=gate, health=health, in_flight=in_flight
         ),
     )
-    watched = [*services.watched()]
+    watched = [*services.watched(), *live.watched()]
     if agent.in_force is not None:
         watched += AgentRenewal(config, secrets, agent.in_force, reloads).watched()
     loop_watch = LoopWatch((config.entrypoint or "").partition(":")[0].partition(".")[0])
@@ -160,7 +169,8 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
         services=services,
         health=health,
         files=MountedFiles(watched, seen),
-        app=traffic_app(AgentService(agent.agent, frames), lifecycle, settings),
+        tracing=tracing,
+        app=traffic_app(AgentService(agent.agent, frames), lifecycle, settings, tracing),
         reports=reports,
         limits=limits,
         gate=gate,
@@ -177,6 +187,7 @@ def _build(
     *,
     allowed: AgentConfig,
     breakers: Breakers,
+    known_problems: Sequence[Problem],
 ) -> tuple[BuiltAgent | BuiltBase, RunningServices]:
     """Build the agent and find its services.
 
@@ -188,11 +199,12 @@ def _build(
         run: Makes what runs the services, once it is known what they are.
         allowed: What the agent may take.
         breakers: Makes those of models and services.
+        known_problems: What is known to be wrong already.
 
     Raises:
-        ConfigRefused: With the problems of both.
+        ConfigRefused: With these, and the problems of both.
     """
-    problems: list[Problem] = []
+    problems: list[Problem] = [*known_problems]
     built: BuiltAgent | BuiltBase | None = None
     with StartWatch(host.seconds, host.give_up) as watch:
         loader = OwnCodeLoader(watch, Redactor([*secrets.values, *_other_secrets(config)]))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_operator.desired.config_map import build_config_map
 from mizzen_operator.desired.deployment import build_deployment
+from mizzen_operator.desired.live_config_map import build_live_config_map
 from mizzen_operator.desired.manifest import Manifest
 from mizzen_operator.desired.revision import Revision
 from mizzen_operator.desired.service import build_service
@@ -34,6 +35,7 @@ def build_desired(agent: AgentDeployment, revision: Revision, replicas: int) -> 
     children = (
         build_service_account(agent),
         build_config_map(agent, revision),
+        build_live_config_map(agent),
         build_service(agent),
         build_deployment(agent, revision.pod_template, replicas),
     )

@@ -2,7 +2,8 @@
 
 Whatever changes what a pod runs makes a new revision, and rolls: the agent, the names, order and addresses of its
 models, the list of its services and their settings in the resource itself, the settings of its pods, the image. The
-number of pods does not. The contents of ConfigMaps and Secrets that the resource refers to do not either: the pods
+number of pods does not, nor does what the pods take up while they run: the level of their log
+(`live_config_map`). The contents of ConfigMaps and Secrets that the resource refers to do not either: the pods
 reload them (`mizzen_runtime.mounted_files`).
 
 A revision is rendered from a spec, and kept whole in its ConfigMap: another release of the operator, which renders the
@@ -25,6 +26,7 @@ from mizzen_operator.desired.config_map import POD_TEMPLATE_KEY, SPEC_HASH_KEY, 
 from mizzen_operator.desired.manifest import Manifest
 from mizzen_operator.desired.pod_template import build_pod_template
 from mizzen_operator.desired.problems import InvalidSpecError
+from mizzen_operator.desired.volumes import LIVE_VOLUME
 
 REVISION_LENGTH = 10
 _ROUNDS = 1000
@@ -52,6 +54,11 @@ class Revision:
         """The template of its pods."""
         template: Manifest = json.loads(self.data[POD_TEMPLATE_KEY])
         return template
+
+    @property
+    def takes_live_settings(self) -> bool:
+        """Whether its pods take up settings while they run; those that an earlier release rendered may not."""
+        return any(volume["name"] == LIVE_VOLUME for volume in self.pod_template["spec"]["volumes"])
 
     @property
     def image(self) -> str:
@@ -97,12 +104,12 @@ def _render(agent: AgentDeployment, name: str, runtime_image: str) -> dict[str, 
 
 
 def spec_hash_of(agent: AgentDeployment) -> str:
-    """Give a hash of what the author of a resource has written, apart from the number of pods.
+    """Give a hash of what the author of a resource has written, apart from what makes no revision.
 
     Values that are the default count as not written, so that a default which a later CRD adds to stored resources is
     no edit.
     """
-    written = agent.spec.model_dump(mode="json", exclude_defaults=True, exclude={"replicas"})
+    written = agent.spec.model_dump(mode="json", exclude_defaults=True, exclude={"replicas", "logging"})
     return hashlib.sha256(_canonical(written)).hexdigest()[:16]
 
 

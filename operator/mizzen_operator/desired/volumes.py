@@ -16,6 +16,8 @@ from mizzen_api.contract import (
     AUTHORITIES_FILE,
     CONFIG_DIRECTORY,
     CONFIG_FILE,
+    LIVE_DIRECTORY,
+    LIVE_FILE,
     MODELS_DIRECTORY,
     SECRETS_DIRECTORY,
     VALUE_FILE,
@@ -24,9 +26,12 @@ from mizzen_api.contract import (
 from mizzen_api.pod import SecretKeyRef
 from mizzen_api.services import ServiceSpec
 from mizzen_operator.desired.config_map import config_map_name
+from mizzen_operator.desired.live_config_map import live_config_map_name
 
-_OWN = frozenset({"config", "tmp"})
-"""The volumes that every pod has, and nobody changes from outside."""
+LIVE_VOLUME = "live"
+"""Of what the operator itself changes while a revision runs."""
+_OWN = frozenset({"config", "tmp", LIVE_VOLUME})
+"""The volumes that every pod has, and only the operator changes."""
 _READABLE = 0o444
 _SECRET = 0o440
 """For the pod's own group."""
@@ -70,6 +75,8 @@ def volumes_of(agent: AgentDeployment, revision: str) -> Iterator[Volume]:
         "config", CONFIG_DIRECTORY, {"configMap": {**own, "items": [{"key": CONFIG_FILE, "path": CONFIG_FILE}]}}
     )
     yield Volume("tmp", "/tmp", {"emptyDir": {}}, read_only=False)  # noqa: S108 - a path in the pod
+    live = _config_map(live_config_map_name(agent.metadata.name), {LIVE_FILE: LIVE_FILE})
+    yield Volume(LIVE_VOLUME, LIVE_DIRECTORY, live)
     for index, model in enumerate(agent.spec.models or ()):
         if model.api_key is not None:
             source = _key(model.api_key.secret_key_ref, API_KEY_FILE)

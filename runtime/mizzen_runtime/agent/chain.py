@@ -24,6 +24,7 @@ from mizzen_runtime.agent.failures import facts_of, failure_of, falls_over
 from mizzen_runtime.attempts import Attempts, current_attempts
 from mizzen_runtime.breakers import BreakerOpenError, CircuitBreaker, Permit
 from mizzen_runtime.errors import Outcome, RunError
+from mizzen_runtime.trace_context import onward_headers
 
 _BOUNDS = ("request_timeout",)
 """Settings of a model, or of the agent, that end an attempt."""
@@ -76,6 +77,7 @@ class ChainedModel(WrapperModel):
         self.breaker = breaker
         self._followers = followers
         self._has_own_timeout = "request_timeout" in (wrapped.settings or {})
+        self._takes_headers = "extra_headers" not in _innermost(wrapped).unsupported_settings
 
     async def request(
         self,
@@ -84,6 +86,7 @@ class ChainedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask for an answer, within this model's share of the time."""
+        model_settings = self._with_trace(model_settings)
         with _Noted(self, self._set_bound(model_settings, _BOUNDS)) as noted:
             share = self._share()
             if share is None:
@@ -103,6 +106,7 @@ class ChainedModel(WrapperModel):
 
         After it the stream has all the time that the request has: nobody takes over any more.
         """
+        model_settings = self._with_trace(model_settings)
         with _Noted(self, self._set_bound(model_settings, _STREAM_BOUNDS)) as noted:
             share = self._share()
             async with (
@@ -138,6 +142,14 @@ class ChainedModel(WrapperModel):
                 raise
             raise ModelRequestTimeout(self.model_name, share) from error
 
+    def _with_trace(self, settings: ModelSettings | None) -> ModelSettings | None:
+        """Have the request carry the trace that it belongs to, if it belongs to one."""
+        headers = onward_headers() if self._takes_headers else None
+        if not headers:
+            return settings
+        own = (settings or {}).get("extra_headers") or (self.wrapped.settings or {}).get("extra_headers") or {}
+        return {**(settings or {}), "extra_headers": {**headers, **own}}
+
     def _share(self) -> float | None:
         """Give the seconds that this attempt may take: an even share of what is left, or no bound of its own.
 
@@ -163,6 +175,12 @@ class ChainedModel(WrapperModel):
         if attempts is None or self.breaker is None:
             return False
         return seconds >= min(self.breaker.slow_call_seconds, attempts.allowed / (self._followers + 1) / 2)
+
+
+def _innermost(model: Model) -> Model:
+    while isinstance(model, WrapperModel):
+        model = model.wrapped
+    return model
 
 
 class _Noted:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
+from mizzen_api.contract import CONFIG_FILE, LIVE_DIRECTORY, LIVE_FILE, MOUNT_ROOT, RuntimeConfig
 from mizzen_api.problems import Problem
-from mizzen_api.rendering import runtime_config
+from mizzen_api.rendering import live_settings, runtime_config
 from mizzen_runtime.cli.check_report import CheckReport
 from mizzen_runtime.cli.child import start_child
 from mizzen_runtime.cli.environment import variables_of
 from mizzen_runtime.cli.findings import Finding, finding
-from mizzen_runtime.cli.mounts import Mount, lay_out, mounts_of
+from mizzen_runtime.cli.mounts import Mount, lay_out, mounts_of, write_folder
 from mizzen_runtime.cli.objects import AgentFile, Objects
 from mizzen_runtime.cli.references import located
 
@@ -69,6 +69,23 @@ class Prepared:
         return self.folder / CONFIG_FILE
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """What tells a runtime where its files are."""
+        return ("--config", str(self.config), "--live-settings", str(self.live_settings))
+
+    @property
+    def live_settings(self) -> Path:
+        """The folder of what changes while it runs."""
+        return self.folder / Path(LIVE_DIRECTORY).relative_to(MOUNT_ROOT)
+
+    def lay_out_live_settings(self, candidate: Candidate) -> bool:
+        """Put in place what the operator puts into a ConfigMap of its own; gives whether anything has changed."""
+        settings = live_settings(candidate.file.agent)
+        return write_folder(
+            self.live_settings, {LIVE_FILE: settings.model_dump_json().encode()} if settings is not None else {}
+        )
+
+    @property
     def environment(self) -> dict[str, str]:
         """The shell's variables, and over them the agent's own."""
         return {**os.environ, **self.candidate.variables}
@@ -93,6 +110,7 @@ def prepare(candidate: Candidate, objects: Objects, root: Path, name: str) -> Pr
     config = runtime_config(candidate.file.agent, REVISION, root=str(folder))
     prepared = Prepared(candidate, root, folder, tuple(mounts_of(config)))
     lay_out(prepared.mounts, objects, candidate.namespace)
+    prepared.lay_out_live_settings(candidate)
     prepared.config.write_text(config.model_dump_json(exclude_none=True), encoding="utf-8")
     return prepared
 
@@ -115,7 +133,7 @@ def check(
         InterruptedCheckError: `stop` was set.
     """
     report = prepared.folder / "check.json"
-    command = [str(report), "--config", str(prepared.config), *arguments]
+    command = [str(report), *prepared.arguments, *arguments]
     with start_child(_CHECK, command, prepared.root, prepared.environment, stdout=sys.stderr) as process:
         while process.poll() is None:
             if stop.wait(_WAIT_SECONDS):

@@ -70,10 +70,11 @@ def lay_out(mounts: Iterable[Mount], objects: Objects, namespace: str) -> list[M
     Returns:
         The mounts whose contents have changed.
     """
-    return [mount for mount in mounts if _write(mount.folder, mount.contents(objects, namespace))]
+    return [mount for mount in mounts if write_folder(mount.folder, mount.contents(objects, namespace))]
 
 
-def _write(folder: Path, contents: Mapping[str, bytes]) -> bool:
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> bool:
+    """Bring a folder to what it is to hold, by file; gives whether anything has changed."""
     folder.mkdir(parents=True, exist_ok=True)
     before = (folder / _DATA).resolve() if (folder / _DATA).exists() else None
     if before is not None and {path.name: path.read_bytes() for path in before.iterdir()} == contents:

@@ -138,9 +138,12 @@ class _Session:
     def _swap(self, prepared: Prepared, candidate: Candidate) -> None:
         """Bring changed contents to where the running agent finds them."""
         changed = lay_out(prepared.mounts, self._objects, candidate.namespace)
+        is_live = prepared.lay_out_live_settings(candidate)
+        if is_live:
+            self._console.say(f"spec.logging has changed: the running agent takes it up within {CHECK_SECONDS:g} s")
         for name in dict.fromkeys(f"{mount.kind} {mount.name}" for mount in changed):
             self._console.say(f"{name} has changed: the running agent takes it up within {CHECK_SECONDS:g} s")
-        if not changed:
+        if not changed and not is_live:
             self._console.say("the files have changed, and nothing that concerns the running agent")
 
     def _check(self, candidate: Candidate, objects: Objects) -> tuple[Prepared, list[Finding]]:

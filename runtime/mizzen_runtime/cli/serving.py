@@ -49,7 +49,7 @@ class RuntimeProcess:
         self._host = _host_to_ask(options)
         self._port = options.management_port
         self._last_words = prepared.folder / "termination-log"
-        command = ["--config", str(prepared.config), "--host", options.host]
+        command = [*prepared.arguments, "--host", options.host]
         command += ["--port", str(options.port), "--management-port", str(options.management_port)]
         command += ["--handover", "0", "--propagation-delay", "0"]  # nobody routes requests elsewhere meanwhile
         command += ["--termination-log", str(self._last_words), *runtime_arguments(options)]

@@ -1,10 +1,12 @@
-"""What frames every request on the traffic port: its id, and the word to leave while draining."""
+"""What frames every request on the traffic port: its id, its trace, and the word to leave while draining."""
 
 import re
 import uuid
 
+from mizzen_runtime import log
 from mizzen_runtime.http.asgi import CLOSE, App, Message, Receive, Scope, Send
 from mizzen_runtime.lifecycle import Lifecycle
+from mizzen_runtime.tracing import Tracing
 
 REQUEST_ID_HEADER = b"x-request-id"
 _VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -13,13 +15,16 @@ _VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 class RequestFrame:
     """Gives each request an id and sends it back; while draining, asks clients to close their connection.
 
+    The id and that of the trace are in every line that is logged on the request's behalf, by own code too.
+
     A caller's own `x-request-id` is taken when it has 1 to 128 letters, digits or `._:/+=-`; otherwise it is replaced,
     so that nothing can be smuggled into the log.
     """
 
-    def __init__(self, app: App, lifecycle: Lifecycle) -> None:
+    def __init__(self, app: App, lifecycle: Lifecycle, tracing: Tracing) -> None:
         self._app = app
         self._lifecycle = lifecycle
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with `scope["state"]["request_id"]` set."""
@@ -28,16 +33,24 @@ class RequestFrame:
             return
         given = next((value for name, value in scope["headers"] if name == REQUEST_ID_HEADER), None)
         request_id = given if given and _VALID_ID.fullmatch(given) else uuid.uuid4().hex.encode()
-        scope["state"]["request_id"] = request_id.decode()
+        name = scope["state"]["request_id"] = request_id.decode()
+        traced = self._tracing.begin(scope["method"], scope["headers"], name)
+        log.begin_request(request_id=name, trace_id=traced.trace_id)
+        status: int | None = None
 
         async def send_framed(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"] = [*message["headers"], (REQUEST_ID_HEADER, request_id)]
                 if self._lifecycle.draining and CLOSE not in message["headers"]:
                     message["headers"].append(CLOSE)
             await send(message)
 
-        await self._app(scope, receive, send_framed)
+        try:
+            await self._app(scope, receive, send_framed)
+        finally:
+            traced.end(scope["method"], scope["path"], status)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -37,6 +37,7 @@ from mizzen_runtime.http.problem import CONTENT_TYPE, RequestRefused, plain_prob
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.statistics.agent_metrics import AgentMetrics
+from mizzen_runtime.tracing import Tracing
 
 log = logging.getLogger("mizzen.http")
 
@@ -67,7 +68,7 @@ class TrafficSettings:
     """What `GET /v1/metrics` answers."""
 
 
-def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings) -> App:
+def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSettings, tracing: Tracing) -> App:
     """Compose the application of the traffic port."""
     card = to_json(settings.agent_card, inf_nan_mode="null")
 
@@ -92,7 +93,7 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
         exception_handlers={HTTPException: _say_no, Exception: _say_sorry},
     )
     app.router.redirect_slashes = False  # a redirect would go to whatever host the caller wrote
-    return RequestFrame(app, lifecycle)
+    return RequestFrame(app, lifecycle, tracing)
 
 
 def agent_card(
@@ -149,7 +150,7 @@ class RunEndpoint:
     """`POST /v1/run`.
 
     The order of a request's steps, all of them:
-     1. `RequestFrame`: it gets its id.
+     1. `RequestFrame`: it gets its id, and its trace.
      2. `RunEndpoint.__call__`: its time begins.
      3. `AgentService.receiving`: it counts as in flight.
      4. `seconds_allowed` and `read_run_body`: its deadline is set, its body read and checked.
@@ -179,7 +180,7 @@ class RunEndpoint:
         except RequestRefused as refused:
             await replace(refused.details, request_id=request_id).send(send)
         except ClientGone:
-            log.info("the client left before its answer", extra={"request_id": request_id})
+            pass  # whoever counted it has logged it
 
     async def _read(self, scope: Scope, receive: Receive, arrived: float) -> tuple[float, RunBody]:
         """Read head and body, within the time that the whole request may take; give that time, and the body.
@@ -235,7 +236,7 @@ class RunEndpoint:
                 await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
             # uvicorn closes the connection of an answer that is left incomplete.
-            log.warning("the client read too slowly, its connection is closed", extra={"request_id": request.id})
+            log.warning("the client read too slowly, its connection is closed")
 
     async def _send_event(self, send: Send, event: StreamEvent) -> None:
         if isinstance(event, TextDelta):

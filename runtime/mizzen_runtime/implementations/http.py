@@ -24,6 +24,7 @@ from mizzen_runtime.implementations.http_guard import (
 from mizzen_runtime.implementations.http_settings import HttpSettings, endpoint, parse_proxy
 from mizzen_runtime.implementations.http_urls import Url, UrlError, parse_url
 from mizzen_runtime.services import ServiceError, ServiceUnavailableError
+from mizzen_runtime.trace_context import onward_headers
 
 PASSING = frozenset({429, 500, 502, 503, 504})
 """Statuses after which the same may be asked again."""
@@ -214,7 +215,9 @@ class HttpExternalAPIService:
     async def _follow(self, url: Url, content: bytes | None) -> HttpAnswer:
         """Ask once, and follow redirects: within the API with its headers, elsewhere as the guard does and without."""
         api, elsewhere = self._ready()
-        headers = self._headers if content is None else {**self._headers, "Content-Type": "application/json"}
+        headers = {**onward_headers(), **self._headers}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
         for _ in range(MAX_REDIRECTS + 1):
             answer = await api.exchange(self._method, url, headers, content)
             if self._method != "GET" or (following := redirect_of(answer, url)) is None:

@@ -87,6 +87,20 @@ def test_changed_contents_are_taken_up_by_the_running_agent(run: Run, files: Pat
     assert running.children() == [process]
 
 
+def test_the_level_of_the_log_changes_in_the_running_agent(run: Run, files: Path, model_server: ModelServer) -> None:
+    running = run("-f", "deploy")
+    running.wait_told(SERVES)
+    processes = running.children()
+
+    replace(files / "agent.yaml", "spec:\n", "spec:\n  logging: {level: debug}\n")
+    running.wait_told("spec.logging has changed: the running agent takes it up within 2 s")
+    until(lambda: '"subject":"the level of the log"' in running.errors(), "it is in force", 30)
+    assert greeting(running, model_server) == "hello from here"
+    until(lambda: '"attempts":[' in running.errors(), "an answer tells its attempts")
+
+    assert running.children() == processes
+
+
 def test_a_changed_resource_is_checked_and_then_takes_the_place_of_the_running_one(
     run: Run, files: Path, model_server: ModelServer
 ) -> None:

@@ -65,6 +65,26 @@ def test_nothing_is_written_again_when_every_field_of_a_pod_is_set(
     assert later.writes(namespace.name) == []
 
 
+def test_another_level_of_the_log_takes_one_write_and_rolls_nothing(
+    api: ApiClient, namespace: Namespace, operator: OperatorProcess, audit: AuditLog
+) -> None:
+    before = apply_and_wait(api, namespace, replicas=0)["spec"]
+    namespace.wait_condition("hello", "Ready", "True", "ScaledToZero")
+    wait_quiet(operator)
+    written = len(audit.writes(namespace.name))
+
+    for level in ("debug", "info"):
+        assert apply_and_wait(api, namespace, replicas=0, logging={"level": level})["spec"] == before
+    wait_quiet(operator)
+    writes = Counter(audit.writes(namespace.name)[written:])
+
+    assert {write: count for write, count in writes.items() if "agentdeployments" not in write} == {
+        "patch configmaps/hello-live": 2
+    }
+    assert writes["patch agentdeployments/status/hello"] <= 2
+    assert '"logLevel":"info"' in namespace.get("configmap", "hello-live")["data"]["live.json"]
+
+
 def test_a_restart_writes_nothing_but_the_lease(
     api: ApiClient, namespace: Namespace, start_candidate: StartCandidate, audit: AuditLog
 ) -> None:

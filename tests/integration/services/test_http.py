@@ -13,6 +13,7 @@ from itertools import chain, repeat
 from typing import Any
 
 import pytest
+from opentelemetry.context import attach, detach
 
 from mizzen_runtime.implementations.http import HttpExternalAPIService, InvalidQueryError
 from mizzen_runtime.implementations.http_client import ResponseTooLargeError
@@ -21,6 +22,7 @@ from mizzen_runtime.implementations.http_settings import HttpSettings
 from mizzen_runtime.services import ExternalAPIService, ServiceError, ServiceUnavailableError
 from mizzen_runtime.testing.external_api_contract import ExternalAPIContract
 from mizzen_runtime.testing.external_api_double import TestExternalAPIService
+from mizzen_runtime.trace_context import callers_context
 from tests.support.http_server import Asked, Handler, HttpServer, Reply, always, http_server
 
 pytestmark = pytest.mark.anyio
@@ -79,6 +81,21 @@ async def test_a_query_goes_into_the_body_of_a_post() -> None:
         (asked,) = server.asked
         assert (asked.method, asked.target, json.loads(asked.body)) == ("POST", "/v1/search", {"text": "ü"})
         assert asked.headers["content-type"] == "application/json"
+
+
+async def test_the_api_is_told_which_trace_the_request_belongs_to() -> None:
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    context = callers_context([(b"traceparent", parent.encode())])
+    assert context is not None
+    async with api_with(always(Reply())) as (api, server):
+        await api.fetch_data("outside of any trace")
+        token = attach(context)
+        try:
+            await api.fetch_data("within one")
+        finally:
+            detach(token)
+
+        assert [asked.headers.get("traceparent") for asked in server.asked] == [None, parent]
 
 
 @pytest.mark.parametrize(

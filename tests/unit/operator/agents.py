@@ -108,6 +108,8 @@ FULL_SPEC: dict[str, Any] = {
         "requestTimeout": "1m30.5s",
         "batchTimeout": "2h",
     },
+    "logging": {"level": "debug"},
+    "monitoring": {"tracing": {"endpoint": "http://otel-collector.observability:4318", "samplingRatio": 0.1}},
     "replicas": 3,
     "pod": EVERY_POD_FIELD,
 }

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from mizzen_api.contract import CONFIG_FILE, RuntimeConfig
+from mizzen_api.contract import CONFIG_FILE, LIVE_FILE, LiveSettings, RuntimeConfig
 from mizzen_api.limits import RuntimeLimits
 from mizzen_operator.desired import Desired, InvalidSpecError
+from mizzen_operator.desired.live_config_map import live_config_map_name
 from tests.unit.operator.agents import FULL_SPEC, golden_agents
 from tests.unit.operator.builders import agent, desired_for
 from tests.unit.operator.golden import COMMAND, FOLDER, render
@@ -17,7 +18,8 @@ def desired_of(**spec: Any) -> Desired:
 
 
 def only(desired: Desired, kind: str) -> dict[str, Any]:
-    found = [child for child in desired.children if child["kind"] == kind]
+    live = live_config_map_name(desired.children[-1]["metadata"]["name"])
+    found = [child for child in desired.children if child["kind"] == kind and child["metadata"]["name"] != live]
     assert len(found) == 1, f"{len(found)} of kind {kind}"
     return found[0]
 
@@ -50,6 +52,16 @@ def test_an_agent_gets_an_account_a_configuration_a_service_and_a_deployment() -
         "Service",
         "Deployment",
     ]
+
+
+@pytest.mark.parametrize(("logging", "level"), [({}, "info"), ({"level": "debug"}, "debug")])
+def test_what_pods_take_up_while_they_run_is_in_an_object_that_can_change(logging: dict[str, str], level: str) -> None:
+    _, live = (child for child in desired_of(logging=logging).children if child["kind"] == "ConfigMap")
+    assert (live["metadata"]["name"], "immutable" in live) == ("hello-live", False)
+    assert LiveSettings.model_validate_json(live["data"][LIVE_FILE]).log_level == level
+    (volume,) = [volume for volume in pod_spec()["volumes"] if volume["name"] == "live"]
+    assert volume["configMap"]["name"] == "hello-live"
+    assert volume["configMap"]["optional"], "it need not be there, and its first word rolls nothing"
 
 
 def test_an_account_of_the_users_own_is_used_and_none_is_made() -> None:

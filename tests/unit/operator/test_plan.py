@@ -96,6 +96,23 @@ KINDS = {
 }
 
 
+def test_another_level_of_the_log_is_one_write() -> None:
+    before, after = (desired_of(logging={"level": level}) for level in ("info", "debug"))
+
+    assert plan(before, observed_as_desired(before), UID) == ()
+    (update,) = plan(after, observed_as_desired(before), UID)
+    assert isinstance(update, Update)
+    assert update.manifest["metadata"]["name"] == "hello-live"
+    assert update.put_back is None
+
+
+def test_what_says_nothing_any_more_is_taken_away() -> None:
+    (delete,) = plan(desired_of(), observed_as_desired(desired_of(logging={})), UID)
+
+    assert isinstance(delete, Delete)
+    assert delete.child.name == "hello-live"
+
+
 def test_an_immutable_configuration_with_other_content_is_deleted_and_not_updated() -> None:
     desired = desired_of()
     tampered = []

@@ -1,6 +1,7 @@
 """What an upgrade of the operator does to agents: nothing by itself, whatever the new release renders."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from mizzen_api.names import LABEL_REVISION
@@ -80,6 +81,44 @@ def test_another_number_of_pods_does_not_take_up_the_new_image() -> None:
     assert image(setup.cluster) == IMAGE
 
 
+def log_from(setup: Setup, level: str) -> None:
+    setup.cluster.change(Kind.AGENT, "hello", lambda raw: raw["spec"].update(logging={"level": level}))
+    setup.see_all()
+    settle(setup)
+
+
+def test_another_level_of_the_log_is_taken_up_without_the_new_image() -> None:
+    setup = upgraded(rolled_out().cluster)
+    before = template(setup.cluster)
+
+    log_from(setup, "debug")
+
+    assert template(setup.cluster) == before
+    assert "debug" in setup.cluster.objects[Kind.CONFIG_MAP, "team", "hello-live"]["data"]["live.json"]
+    assert setup.status()["observedGeneration"] == 2
+    writes = len(setup.cluster.writes)
+    settle(setup)
+    assert setup.cluster.writes[writes:] == []
+
+
+def test_a_level_that_pods_of_an_earlier_release_could_not_take_up_has_new_ones_made() -> None:
+    setup = upgraded(with_older_rendering(rolled_out().cluster, without_live))
+    assert image(setup.cluster) == IMAGE
+
+    log_from(setup, "debug")
+
+    assert image(setup.cluster) == NEW_IMAGE
+    assert "live" in [volume["name"] for volume in template(setup.cluster)["spec"]["volumes"]]
+
+
+def without_live(older: Object) -> None:
+    older["spec"]["volumes"] = [volume for volume in older["spec"]["volumes"] if volume["name"] != "live"]
+
+
+def impatient_release(older: Object) -> None:
+    older["spec"]["terminationGracePeriodSeconds"] = 7
+
+
 def test_what_another_release_rendered_is_kept_whole_and_put_back_if_somebody_changes_it() -> None:
     setup = upgraded(with_older_rendering(rolled_out().cluster))
     before = template(setup.cluster)
@@ -93,12 +132,12 @@ def test_what_another_release_rendered_is_kept_whole_and_put_back_if_somebody_ch
     assert template(setup.cluster) == before
 
 
-def with_older_rendering(cluster: FakeCluster) -> FakeCluster:
+def with_older_rendering(cluster: FakeCluster, rendered: Callable[[Object], None] = impatient_release) -> FakeCluster:
     """Have an earlier release applied another template for the same spec, under a revision of its own."""
     current = template(cluster)["metadata"]["labels"][LABEL_REVISION]
     data = cluster.objects[Kind.CONFIG_MAP, "team", f"hello-{current}"]["data"]
     older = json.loads(data["pod-template.json"])
-    older["spec"]["terminationGracePeriodSeconds"] = 7
+    rendered(older)
     data["pod-template.json"] = json.dumps(older)  # with blanks, as another release may write it
     name = name_of({key: text.replace(current, "") for key, text in data.items()})
     text = json.dumps([cluster.objects[kind, "team", name] for kind, _, name in cluster.objects])

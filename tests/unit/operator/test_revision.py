@@ -31,6 +31,11 @@ def test_the_number_of_pods_makes_no_revision() -> None:
     assert revision(replicas=7) == revision()
 
 
+@pytest.mark.parametrize("logging", [None, {}, {"level": "error"}], ids=["left out", "empty", "error"])
+def test_the_level_of_the_log_makes_no_revision(logging: dict[str, str] | None) -> None:
+    assert revision(logging=logging) == revision()
+
+
 def test_a_default_that_is_written_out_makes_no_revision() -> None:
     spelled = {**FULL_SPEC["agent"], "end_strategy": "graceful"}
     assert revision(agent=spelled) == revision()
@@ -45,6 +50,8 @@ def test_a_default_that_is_written_out_makes_no_revision() -> None:
         {"models": [{**FULL_SPEC["models"][0], "baseUrl": "http://other/v1"}, *FULL_SPEC["models"][1:]]},
         {"models": [{**FULL_SPEC["models"][0], "caBundle": None}, *FULL_SPEC["models"][1:]]},
         {"vars": {"team": "sales"}},
+        {"monitoring": {"tracing": {**FULL_SPEC["monitoring"]["tracing"], "samplingRatio": 0.2}}},
+        {"monitoring": None},
         {"services": [{**FULL_SPEC["services"][0], "settings": {"pool_size": 6}}, *FULL_SPEC["services"][1:]]},
         OWN_CODE,
     ],

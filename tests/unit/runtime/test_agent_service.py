@@ -1,4 +1,5 @@
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from mizzen_runtime.agent.build import BuiltAgent
 from mizzen_runtime.agent.chain import chain
 from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
+from mizzen_runtime.log import JsonFormatter
 from mizzen_runtime.metrics import RequestMetrics
 from mizzen_runtime.model_metrics import ObservedModel
 from mizzen_runtime.production_agent import AgentConfig, Platform
@@ -181,7 +183,7 @@ async def test_a_failing_tool_is_opaque_outside_and_placed_in_the_log(caplog: py
 
     assert raised.value.outcome is Outcome.AGENT_FAILED
     assert "SECRET" not in raised.value.detail + caplog.messages[0]
-    assert vars(caplog.records[0])["request_id"] == "r1"
+    assert json.loads(JsonFormatter().format(caplog.records[0]))["request_id"] == "r1"
     assert caplog.records[0].exc_info is not None
     harness.assert_counted_once_as(Outcome.AGENT_FAILED)
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import pydantic_core  # noqa: F401 - what is loaded in a pod when requests come
 import pytest
 
 from mizzen_runtime import log
@@ -29,6 +30,7 @@ def restored_logging() -> Iterator[None]:
     ours.setLevel(before[2])
     logging.captureWarnings(capture=False)
     log.identify(namespace="", agent="", revision="")
+    log.set_level("info")
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
@@ -56,6 +58,88 @@ def test_a_line_is_json_with_what_the_caller_added_and_whose_it_is() -> None:
         "agent": "triage",
         "revision": "r1",
     }
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_every_line_of_a_request_says_which_one_it_is_of_and_no_other_does() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+    ours, own = logging.getLogger("mizzen.requests"), logging.getLogger("mizzen.own")
+
+    async def tool() -> None:
+        own.info("looking it up")
+        await asyncio.to_thread(own.info, "in a thread")
+
+    async def answer(name: str) -> None:
+        log.begin_request(request_id=name, trace_id=f"trace of {name}")
+        await asyncio.create_task(tool())
+        log.begin_request(request_id=f"{name}.0")  # an item of a batch
+        ours.info("answered")
+
+    async def serve() -> None:
+        await asyncio.gather(answer("a"), answer("b"))
+        ours.info("idle")
+
+    asyncio.run(serve())
+
+    told = [(line["message"], line.get("request_id"), line.get("trace_id")) for line in lines(stream)]
+    for name in ("a", "b"):
+        assert [(message, request) for message, request, trace in told if trace == f"trace of {name}"] == [
+            ("looking it up", name),
+            ("in a thread", name),
+            ("answered", f"{name}.0"),
+        ]
+    assert told[-1] == ("idle", None, None)
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize("reason", ['c"\n\u2028', "half a character: \ud800"], ids=["odd", "half"])
+@pytest.mark.parametrize("loaded", [True, False], ids=["pydantic", "without pydantic"])
+def test_what_a_caller_adds_cannot_break_a_line(monkeypatch: pytest.MonkeyPatch, reason: str, loaded: bool) -> None:
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "pydantic_core")
+    stream = io.StringIO()
+    log.configure(stream)
+
+    logging.getLogger("mizzen").info("a\nb", extra={"reason": reason, "odd": object(), "ratio": 0.5, "none": None})
+
+    line = json.loads(stream.getvalue())
+    assert (line["message"], line["reason"], line["ratio"], line["none"]) == ("a\nb", reason, 0.5, None)
+    assert line["odd"].startswith("<object object at ")
+    assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [
+        ("debug", ["ours debug", "ours info", "ours warning", "own debug", "own info", "own warning", "lib warning"]),
+        ("info", ["ours info", "ours warning", "own info", "own warning", "lib warning"]),
+        ("warning", ["ours warning", "own warning", "lib warning"]),
+        ("error", []),
+    ],
+)
+def test_a_level_holds_for_ours_and_own_code_and_libraries_never_say_more(level: log.Level, heard: list[str]) -> None:
+    stream = io.StringIO()
+    log.restore("acme_levels")  # as after its import
+    log.configure(stream)
+
+    log.set_level(level)
+
+    for name, logger in (("ours", "mizzen.requests"), ("own", "acme_levels.tools"), ("lib", "some.library")):
+        for each in (logging.DEBUG, logging.INFO, logging.WARNING):
+            logging.getLogger(logger).log(each, "%s %s", name, logging.getLevelName(each).lower())
+    assert [line["message"] for line in lines(stream)] == heard
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_level_that_own_code_has_set_stays() -> None:
+    logging.getLogger("acme_stubborn").setLevel(logging.ERROR)
+    log.restore("acme_stubborn")
+
+    log.set_level("debug")
+
+    assert logging.getLogger("acme_stubborn").level == logging.ERROR
 
 
 @pytest.mark.usefixtures("restored_logging")
@@ -96,7 +180,7 @@ def test_people_on_a_terminal_get_a_plain_line() -> None:
 
     logging.getLogger("mizzen").info("serving", extra={"port": 8080})
 
-    assert stream.getvalue().strip().partition("  namespace=")[0].endswith("INFO    serving  port=8080")
+    assert stream.getvalue().strip().endswith("INFO    serving  port=8080")
 
 
 @pytest.mark.usefixtures("restored_logging")

@@ -13,6 +13,7 @@ from mizzen_runtime.http.management import ManagementApp
 from mizzen_runtime.http.problem import ProblemDetails, RequestRefused
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
+from mizzen_runtime.tracing import Tracing
 
 pytestmark = pytest.mark.anyio
 
@@ -146,7 +147,7 @@ async def _echo_id(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def test_while_draining_clients_are_asked_to_close() -> None:
     lifecycle, before, after = Lifecycle(), Sent(), Sent()
-    frame = RequestFrame(_echo_id, lifecycle)
+    frame = RequestFrame(_echo_id, lifecycle, Tracing())
 
     await frame(scope_of(), receiving(), before)
     lifecycle.draining = True

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mizzen_api.agentdeployment import AgentDeployment
-from mizzen_api.contract import CONFIG_DIRECTORY
+from mizzen_api.contract import CONFIG_DIRECTORY, LIVE_DIRECTORY
 from mizzen_api.rendering import runtime_config
 from mizzen_operator.desired.volumes import volumes_of
 from mizzen_runtime.cli.mounts import Mount, lay_out, mounts_of, temporary_root
@@ -55,7 +55,7 @@ def test_what_is_mounted_is_what_the_operator_mounts_into_a_pod() -> None:
     in_a_pod = {
         volume.path: of_volume(volume.source)
         for volume in volumes_of(AGENT, "r")
-        if "emptyDir" not in volume.source and volume.path != CONFIG_DIRECTORY
+        if "emptyDir" not in volume.source and volume.path not in {CONFIG_DIRECTORY, LIVE_DIRECTORY}
     }
     here = {
         str(mount.folder): (mount.kind, mount.name, dict(mount.items) if mount.items is not None else None)
