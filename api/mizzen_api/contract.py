@@ -10,8 +10,8 @@ from mizzen_api.breakers import RuntimeBreaker
 from mizzen_api.duration import MAX_DURATION_SECONDS
 from mizzen_api.health import HealthState, RuntimeHealth
 from mizzen_api.limits import RuntimeLimits
-from mizzen_api.price import ModelPrice
 from mizzen_api.monitoring import LogLevel
+from mizzen_api.price import ModelPrice
 from mizzen_api.problems import Problem, shortened
 from mizzen_api.services import Required, Scope
 

@@ -12,7 +12,7 @@ from mizzen_runtime.request_log import log_end, log_unread
 def attempts_of(*outcomes: Outcome | None) -> Attempts:
     attempts = Attempts(time.perf_counter() + 60)
     for place, outcome in enumerate(outcomes):
-        attempts.begin(f"vllm:{place}").end(outcome, {"status": 500} if outcome is not Outcome.OK else None)
+        attempts.begin(f"vllm:{place}", place).end(outcome, {"status": 500} if outcome is not Outcome.OK else None)
     return attempts
 
 
