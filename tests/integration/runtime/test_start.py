@@ -58,6 +58,15 @@ def test_the_state_is_reported_to_the_operator(start: Start) -> None:
         "services": [],
         "testServices": False,
         "reloadFailures": [],
+        "health": {"status": "healthy", "reasons": []},
+        "breakers": [{"name": "model:test", "state": "closed"}],
+        "queued": 0,
+        "limits": {
+            "maxConcurrentRequests": 10,
+            "maxQueuedRequests": 100,
+            "requestTimeoutSeconds": 60.0,
+            "batchTimeoutSeconds": 3600.0,
+        },
     }
 
 
@@ -86,6 +95,8 @@ def test_every_metric_is_there_before_the_first_request(start: Start) -> None:
         "deadline_exceeded",
         "agent_failed",
         "cancelled",
+        "overloaded",
+        "draining",
     )
     assert {f'mizzen_requests_total{{outcome="{outcome}"}}' for outcome in outcomes} <= series
     assert series >= {
