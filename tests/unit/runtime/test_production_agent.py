@@ -1,6 +1,7 @@
 """The base of every agent, outside a server."""
 
 import asyncio
+import logging
 import threading
 import time
 import tracemalloc
@@ -134,8 +135,9 @@ async def test_a_batch_waits_where_single_requests_are_refused() -> None:
 
 
 @pytest.mark.parametrize("count", [300, 3000])
-async def test_a_batch_holds_a_few_items_however_many_there_are(count: int) -> None:
+async def test_a_batch_holds_a_few_items_however_many_there_are(count: int, caplog: pytest.LogCaptureFixture) -> None:
     agent = Asynchronous("doubling")
+    caplog.set_level(logging.WARNING, logger="mizzen.requests")  # pytest would hold a line of each
 
     async def requests() -> AsyncIterator[Number]:
         for value in range(count):

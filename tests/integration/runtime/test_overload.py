@@ -1,0 +1,87 @@
+"""More than the agent can do: what it does, it goes on doing, and the rest is told so at once."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FULL_SIZE
+from tests.integration.runtime.process import Json, RuntimeProcess, config_of
+from tests.support.echo_model import EchoModel
+from tests.support.load import Asked, Ending, Load, figures
+
+RUNNING = 20
+QUEUED = 20
+MODEL_SECONDS = 0.4
+"""What an answer takes: so that `RUNNING` of them need a part of one core only."""
+SECONDS = 60.0 if FULL_SIZE else 8.0
+TIMES = 10
+"""How much more is asked for than can be done."""
+STREAMS = 1000 if FULL_SIZE else 100
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[EchoModel]:
+    with EchoModel("127.0.0.1", seconds=MODEL_SECONDS) as model:
+        yield model
+
+
+def served(folder: Path, model: EchoModel, *, running: int, queued: int) -> RuntimeProcess:
+    limits = {"maxConcurrentRequests": running, "maxQueuedRequests": queued}
+    config: Json = config_of({"model": "vllm:echo", "baseUrl": model.url}) | {"limits": limits}
+    return RuntimeProcess(folder, config)
+
+
+def per_second(asked: list[Asked], begin: float, end: float) -> float:
+    """Give how many requests a second were answered between two times."""
+    return sum(one.ending is Ending.OK and begin <= one.ended <= end for one in asked) / (end - begin)
+
+
+def test_ten_times_too_much_keeps_nine_tenths_of_the_peak(tmp_path: Path, model: EchoModel) -> None:
+    runtime = served(tmp_path, model, running=RUNNING, queued=QUEUED)
+    url = f"http://127.0.0.1:{runtime.port}/v1/run"
+    try:
+        with Load(url, workers=RUNNING, pooled=True, ramp=MODEL_SECONDS) as fitting:
+            time.sleep(SECONDS / 2 + 2)
+        with Load(url, workers=RUNNING * TIMES, pooled=True, period=MODEL_SECONDS, ramp=MODEL_SECONDS) as excessive:
+            time.sleep(SECONDS + 2)
+        outcomes = {name: runtime.outcome(name) for name in ("ok", "overloaded")}
+    finally:
+        runtime.close()
+
+    peak = _goodput(fitting.asked)
+    goodput = _goodput(excessive.asked)
+    endings = Counter(one.ending for one in excessive.asked)
+    print(f"peak {peak:.1f}/s; {TIMES} times as much: {goodput:.1f}/s; {figures(excessive.asked)}")
+    assert not fitting.lost()
+    assert goodput >= 0.9 * peak
+    assert set(endings) == {Ending.OK, Ending.REJECTED}
+    assert all(one.detail.startswith("429 ") for one in excessive.lost())
+    assert outcomes["ok"] == len(fitting.asked) + endings[Ending.OK]
+    assert outcomes["overloaded"] == endings[Ending.REJECTED]
+
+
+def _goodput(asked: list[Asked]) -> float:
+    """Give the answers a second, without the ends of the run, where fewer ask."""
+    begin, end = min(one.begun for one in asked) + 1, max(one.begun for one in asked) - 0.5
+    return per_second(asked, begin, end)
+
+
+def test_many_streams_at_once_are_all_whole(tmp_path: Path, model: EchoModel) -> None:
+    runtime = served(tmp_path, model, running=STREAMS, queued=0)
+    url = f"http://127.0.0.1:{runtime.port}/v1/run"
+    highest = 0.0
+    try:
+        with Load(url, workers=STREAMS, pooled=False, stream_every=1, limit=120, ramp=1) as load:
+            until = time.monotonic() + SECONDS / 4
+            while time.monotonic() < until:
+                highest = max(highest, runtime.metric("mizzen_requests_in_flight"))
+                time.sleep(0.2)
+    finally:
+        runtime.close()
+
+    print(f"{figures(load.asked)}; {highest:.0f} at once")
+    assert not load.lost()
+    assert highest >= 0.8 * STREAMS
