@@ -30,7 +30,7 @@ from mizzen_runtime.dependencies import Dependencies
 from mizzen_runtime.health.metrics import HealthCollector
 from mizzen_runtime.health.tally import RequestTally
 from mizzen_runtime.health.watch import HealthSources, HealthWatch
-from mizzen_runtime.health_report import Room, health_report, not_closed, why_unready
+from mizzen_runtime.health_report import HealthReport, Room, health_report, not_closed, why_unready
 from mizzen_runtime.http.asgi import App
 from mizzen_runtime.http.body import BodyKinds
 from mizzen_runtime.http.management import Reports
@@ -138,16 +138,13 @@ def build_runtime(options: Options, lifecycle: Lifecycle, host: Host) -> Runtime
     dependencies = Dependencies(services, built.deps_type)
     platform = Platform(frames, thread_pool(options.threads), dependencies.for_run, lambda: health.state().status)
     agent = serve(built, config.name, allowed, platform)
-    settings = TrafficSettings(
-        revision=config.revision,
-        kinds=BodyKinds.of(built.input_type) if isinstance(built, BuiltBase) else BodyKinds(),
-        max_body_bytes=options.max_body_bytes,
-        request_timeout=limits.request_timeout_seconds,
-        batch_timeout=limits.batch_timeout_seconds,
-        count_batch=metrics.count_batch,
-        agent_card=_agent_card(config, built),
+    settings = _traffic_settings(
+        config,
+        options,
+        limits,
+        built,
+        metrics=metrics,
         health=partial(health_report, health, services, breakers, Room(gate, limits)),
-        metrics=metrics.snapshot,
     )
     lasting = _lasting_state(config, options, limits, built)
     reports = Reports(
@@ -245,6 +242,28 @@ def _watch_health(
         breakers=partial(not_closed, breakers),
     )
     return tally, HealthWatch(settings, sources)
+
+
+def _traffic_settings(
+    config: RuntimeConfig,
+    options: Options,
+    limits: RuntimeLimits,
+    built: BuiltAgent | BuiltBase,
+    *,
+    metrics: RequestMetrics,
+    health: Callable[[], HealthReport],
+) -> TrafficSettings:
+    return TrafficSettings(
+        revision=config.revision,
+        kinds=BodyKinds.of(built.input_type) if isinstance(built, BuiltBase) else BodyKinds(),
+        max_body_bytes=options.max_body_bytes,
+        request_timeout=limits.request_timeout_seconds,
+        batch_timeout=limits.batch_timeout_seconds,
+        count_batch=metrics.count_batch,
+        agent_card=_agent_card(config, built),
+        health=health,
+        metrics=metrics.snapshot,
+    )
 
 
 def _agent_card(config: RuntimeConfig, built: BuiltAgent | BuiltBase) -> dict[str, Any]:

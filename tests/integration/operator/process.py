@@ -37,7 +37,9 @@ class OperatorProcess:
         self._process = subprocess.Popen(
             [
                 # kopf leaves its watches' connections to close by themselves: that takes longer than the process.
-                *(sys.executable, "-W", "error", "-W", "ignore:unclosed:ResourceWarning", "-m", "mizzen_operator"),
+                *(sys.executable, "-W", "error", "-W", "ignore:unclosed:ResourceWarning"),
+                # kopf's guard of a task that is cancelled before its first step never begins what it guards.
+                *("-W", "ignore:coroutine 'watcher' was never awaited:RuntimeWarning", "-m", "mizzen_operator"),
                 *("--runtime-image", runtime_image, "--port", "0", "--kubeconfig", str(kubeconfig), *arguments, *flags),
             ],
             stderr=subprocess.PIPE,

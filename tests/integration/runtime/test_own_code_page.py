@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,15 @@ from mizzen_api.agentdeployment import AgentDeployment
 from mizzen_api.timing import OWN_CODE_SECONDS
 from tests.integration.runtime.model_server import ModelServer, calls, fills_in
 from tests.integration.runtime.process import RuntimeProcess, Start, scripted
+from tests.support.pages import blocks, write_files
 
 PAGE = (CHECKOUT / "docs" / "own-code.md").read_text()
-
-
-def blocks(language: str) -> Iterator[str]:
-    yield from re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """Write each file of the page where its first line says."""
-    for block in blocks("python"):
-        name = block.partition("\n")[0].removeprefix("# ")
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(block)
+    write_files(blocks(PAGE, "python"), tmp_path)
     return tmp_path
 
 
@@ -41,7 +34,7 @@ def serve(start: Start, package: Path, entrypoint: str, server: ModelServer) -> 
 
 
 def test_the_pages_resource_is_valid_and_served(start: Start, package: Path, model_server: ModelServer) -> None:
-    (text,) = blocks("yaml")
+    (text,) = blocks(PAGE, "yaml")
     entrypoint = AgentDeployment.model_validate(yaml.safe_load(text)).spec.entrypoint
     assert entrypoint is not None
     decision = {"verdict": "refund", "amount": 9.5}

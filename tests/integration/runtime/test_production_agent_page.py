@@ -21,22 +21,16 @@ from mizzen_runtime.options import MAX_BODY_BYTES
 from mizzen_runtime.production_agent import AgentConfig
 from mizzen_runtime.thread_pool import THREADS
 from tests.integration.runtime.process import Start
+from tests.support.pages import blocks, write_files
 
 PAGE = (CHECKOUT / "docs" / "production-agent.md").read_text()
 WORDS = " ".join(PAGE.split())
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """Write each file of the page where its first line says."""
-    for block in blocks("python"):
-        name = block.partition("\n")[0].removeprefix("# ")
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(block)
+    write_files(blocks(PAGE, "python"), tmp_path)
     return tmp_path
 
 
@@ -65,7 +59,7 @@ def test_the_pages_script_runs_without_a_server(package: Path) -> None:
 
 
 def test_the_pages_resource_is_valid_and_served(package: Path, start: Start) -> None:
-    (text,) = blocks("yaml")
+    (text,) = blocks(PAGE, "yaml")
     config = runtime_config(AgentDeployment.model_validate({**yaml.safe_load(text)}), "r1")
     runtime = start(config.model_dump_json(by_alias=True).encode(), PYTHONPATH=path_with(package))
 

@@ -39,25 +39,18 @@ from mizzen_runtime.service_wiring import IMPLEMENTATIONS, INTERFACES, define_se
 from mizzen_runtime.settings_fields import AgentName
 from tests.integration.runtime.model_server import ModelServer, calls, says
 from tests.integration.runtime.process import START_SECONDS, RuntimeProcess, Start, scripted, until
+from tests.support.pages import blocks, write_files
 
 PAGE = (CHECKOUT / "docs" / "services.md").read_text()
 WORDS = " ".join(PAGE.split())
 TOKEN = "token-of-the-shop"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """Write each file of the page where its first line says."""
     root = tmp_path / "package"
-    for block in (*blocks("python"), *blocks("yaml")):
-        if named := re.match(r"# (\S+)\n", block):
-            path = root / named[1]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block)
+    write_files((*blocks(PAGE, "python"), *blocks(PAGE, "yaml")), root)
     return root
 
 
@@ -248,7 +241,7 @@ def test_what_is_told_of_a_mistake_is_what_the_page_says(
 
 
 def test_the_pages_secret_for_a_capability_is_valid_and_a_literal_is_refused() -> None:
-    (text,) = (block for block in blocks("yaml") if not block.startswith("# "))
+    (text,) = (block for block in blocks(PAGE, "yaml") if not block.startswith("# "))
 
     def resource(text: str) -> AgentDeployment:
         manifest = yaml.safe_load(text)
