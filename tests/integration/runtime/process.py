@@ -153,11 +153,14 @@ class RuntimeProcess:
 
     def metric(self, series: str) -> float:
         """Give the value of one series, as Prometheus' text format writes it."""
+        return self.metrics()[series]
+
+    def metrics(self) -> dict[str, float]:
+        """Give the value of each series, all of one moment."""
         self.wait_logged("serving")
-        for line in self.manage("/metrics").body.decode().splitlines():
-            if line.startswith(f"{series} "):
-                return float(line.rpartition(" ")[2])
-        raise AssertionError(f"no series {series}")
+        lines = self.manage("/metrics").body.decode().splitlines()
+        told = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+        return {series: float(value) for series, _, value in told}
 
     def outcome(self, name: str) -> float:
         return self.metric(f'mizzen_requests_total{{outcome="{name}"}}')

@@ -32,9 +32,10 @@ def endpoint(name: str, server: ModelServer, **fields: object) -> Json:
 
 
 def state_of(runtime: RuntimeProcess, breaker: str) -> str:
+    """Give the one state that a single answer of `/metrics` tells: it may be another one in the next answer."""
     series = 'mizzen_breaker_state{{breaker="{}",state="{}"}}'
-    states = ("closed", "open", "half_open")
-    (state,) = [each for each in states if runtime.metric(series.format(breaker, each)) == 1]
+    told = runtime.metrics()
+    (state,) = [each for each in ("closed", "open", "half_open") if told[series.format(breaker, each)] == 1]
     return state
 
 

