@@ -1,11 +1,9 @@
 """A model server that speaks OpenAI's chat completions over a real socket and misbehaves on demand."""
 
 import json
-import select
 import socket
 import ssl
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,91 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-Body = dict[str, Any]
-Behaviour = Callable[["Exchange"], None]
+from tests.integration.runtime.model_exchange import Body, Exchange, completion, text_completion
+
+Behaviour = Callable[[Exchange], None]
 """What the server does with one request."""
-
-
-class Exchange:
-    """One request, and the ways to answer it."""
-
-    def __init__(self, handler: BaseHTTPRequestHandler, body: Body, server: "ModelServer") -> None:
-        self.body = body
-        self._handler = handler
-        self._server = server
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.body.get("stream"))
-
-    def send(self, status: int, content: bytes, content_type: str = "application/json", **headers: str) -> None:
-        self._handler.send_response(status)
-        self._handler.send_header("content-type", content_type)
-        self._handler.send_header("content-length", str(len(content)))
-        for name, value in headers.items():
-            self._handler.send_header(name.replace("_", "-"), value)
-        self._handler.end_headers()
-        self._handler.wfile.write(content)
-
-    def begin(self, content_length: int | None = None) -> None:
-        """Send the head of an answer that comes in parts."""
-        self._handler.send_response(200)
-        self._handler.send_header("content-type", "text/event-stream" if self.streams else "application/json")
-        self._handler.send_header("connection", "close")
-        if content_length is not None:
-            self._handler.send_header("content-length", str(content_length))
-        self._handler.end_headers()
-        self._handler.close_connection = True
-
-    def send_chunk(self, delta: Body, finish_reason: str | None = None) -> None:
-        chunk = _completion("chat.completion.chunk", {"index": 0, "delta": delta, "finish_reason": finish_reason})
-        if finish_reason is None:
-            del chunk["usage"]
-        self._handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
-        self._handler.wfile.flush()
-
-    def send_first_part(self) -> None:
-        """Send a word of a stream, or a half of an answer that is no stream."""
-        if self.streams:
-            self.send_chunk({"role": "assistant", "content": "Once "})
-            return
-        whole = _text_completion("SECRET-TEXT, and so on")
-        self.send_garbage(whole[: len(whole) * 2 // 3])
-
-    def send_garbage(self, content: bytes) -> None:
-        """Send what is no part of an answer."""
-        self._handler.wfile.write(content)
-        self._handler.wfile.flush()
-
-    def end_stream(self) -> None:
-        self._handler.wfile.write(b"data: [DONE]\n\n")
-
-    def wait_until_client_leaves(self, seconds: float = 30) -> bool:
-        """Say nothing until the other side closes the connection, and note and tell that it did; or until it is time."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            readable, _, _ = select.select([self._handler.connection], [], [], 0.05)
-            if readable and not self._handler.connection.recv(1):
-                self._server.abandoned.set()
-                self._handler.close_connection = True
-                return True
-        return False
-
-    def hold(self) -> None:
-        """Wait until the test lets the answer go."""
-        self._server.held.set()
-        self._server.release.wait(30)
-
-
-def _completion(kind: str, choice: Body) -> Body:
-    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
-    return {"id": "c1", "object": kind, "created": 1, "model": "scripted", "choices": [choice], "usage": usage}
-
-
-def _text_completion(text: str) -> bytes:
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return json.dumps(_completion("chat.completion", choice)).encode()
 
 
 def says(text: str) -> Behaviour:
@@ -106,7 +23,7 @@ def says(text: str) -> Behaviour:
 
     def behave(exchange: Exchange) -> None:
         if not exchange.streams:
-            exchange.send(200, _text_completion(text))
+            exchange.send(200, text_completion(text))
             return
         exchange.begin()
         for word in text.split(" "):
@@ -135,7 +52,7 @@ def calls(name: str, arguments: Body) -> Behaviour:
         if not exchange.streams:
             message = {"role": "assistant", "content": None, "tool_calls": [call]}
             choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-            exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+            exchange.send(200, json.dumps(completion("chat.completion", choice)).encode())
             return
         exchange.begin()
         exchange.send_chunk({"role": "assistant", "tool_calls": [{"index": 0, **call}]})
@@ -227,14 +144,14 @@ def refuses(exchange: Exchange) -> None:
         return
     message = {"role": "assistant", "content": None, "refusal": "SECRET-TEXT"}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+    exchange.send(200, json.dumps(completion("chat.completion", choice)).encode())
 
 
 def is_filtered(exchange: Exchange) -> None:
     """Answer with a part that the provider's filter cut."""
     message = {"role": "assistant", "content": "SECRET-TE"}
     choice = {"index": 0, "message": message, "finish_reason": "content_filter"}
-    exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+    exchange.send(200, json.dumps(completion("chat.completion", choice)).encode())
 
 
 def hangs(exchange: Exchange) -> None:
@@ -277,7 +194,18 @@ def turns_to_garbage(exchange: Exchange) -> None:
 
 def drops_the_connection(exchange: Exchange) -> None:
     """Close without a word."""
-    exchange._handler.close_connection = True
+    exchange.close()
+
+
+def leaves(server: "ModelServer", behaviour: Behaviour) -> Behaviour:
+    """Do it as the last thing: take no further request."""
+
+    def behave(exchange: Exchange) -> None:
+        server.leave()
+        behaviour(exchange)
+        exchange.close()
+
+    return behave
 
 
 class _Server(ThreadingHTTPServer):
@@ -390,16 +318,21 @@ class ModelServer:
         """Queue what to do with the next requests."""
         self._behaviours.extend(behaviours)
 
-    @contextmanager
-    def gone(self) -> Iterator[None]:
-        """Refuse connections, and end those that are open."""
+    def leave(self) -> None:
+        """Refuse connections, and end those on which nothing is being answered."""
         self._stop_listening()
-        for connection in list(self.connections):
+        for connection in self.connections - {exchange.connection for exchange in self.exchanges}:
             connection.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """Be as before afterwards: there, and with nothing queued."""
         try:
             yield
         finally:
-            self._open()
+            self._behaviours.clear()
+            if not self._thread.is_alive():
+                self._open()
 
     def _stop_listening(self) -> None:
         self._server.shutdown()
