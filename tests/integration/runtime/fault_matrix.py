@@ -4,6 +4,7 @@ The page declares each cell; here is how its rows and columns are made to come t
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -15,6 +16,7 @@ from tests.integration.runtime.model_server import Behaviour
 from tests.integration.runtime.process import Answer, Json, RuntimeProcess, events_of
 
 PAGE: Final = (CHECKOUT / "docs" / "failures.md").read_text()
+OUTCOMES = "mizzen_requests_total{"
 FIRST, SECOND = "vllm:first", "vllm:second"
 DEFAULT_RETRY_SECONDS = 1
 """After which to ask again where no provider said so."""
@@ -30,6 +32,8 @@ class Fault:
     """Makes what it does of what it would do if nothing were wrong."""
     in_a_hurry: bool = False
     """Whether the caller gives the request less than the model has."""
+    retry_after: int = 0
+    """Seconds for which the model says that it wants not to be asked."""
     is_there: bool = True
     """Whether the model's server takes connections."""
 
@@ -45,8 +49,10 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "answers after its `requestTimeout`": Fault(lambda right: model.late(TOO_LATE_SECONDS, right)),
     "answers after the request's time": Fault(lambda right: model.late(TOO_LATE_SECONDS, right), in_a_hurry=True),
     "never answers": Fault(always(model.hangs)),
-    "429, `Retry-After: 2`": Fault(always(model.fails(429, retry_after="2"))),
-    "429, `Retry-After: 4`, the request has less": Fault(always(model.fails(429, retry_after="4")), in_a_hurry=True),
+    "429, `Retry-After: 2`": Fault(always(model.fails(429, retry_after="2")), retry_after=2),
+    "429, `Retry-After: 4`, the request has less": Fault(
+        always(model.fails(429, retry_after="4")), in_a_hurry=True, retry_after=4
+    ),
     "500": Fault(always(model.fails(500))),
     "400": Fault(always(model.fails(400))),
     "401": Fault(always(model.fails(401))),
@@ -86,16 +92,11 @@ class Told:
 
     def in_the_pages_words(self) -> str:
         """Write it as the page does."""
-        failed = [outcome for model, outcome in self.attempts if model == FIRST][-1:] if self.second_was_asked else []
-        after = "".join(f" after `{outcome}`" for outcome in failed)
+        failed = [outcome for model, outcome in self.attempts if model != self.attempts[-1][0]]
+        after = f" after `{failed[-1]}`" if failed else ""
         event = " in an event" if self.in_event else ""
         again = f", again in {self.retry_after} s" if self.retry_after not in {None, DEFAULT_RETRY_SECONDS} else ""
         return f"`{self.outcome}`{after}{event}{again}"
-
-    @property
-    def second_was_asked(self) -> bool:
-        """Whether another model than the first one was."""
-        return any(model == SECOND for model, _ in self.attempts)
 
 
 def whole(answer: Answer) -> Told:
@@ -159,9 +160,9 @@ class Kind:
     before: tuple[Behaviour, ...] = ()
     """What it did before, in the same request."""
 
-    def call(self, runtime: RuntimeProcess, fault: Fault) -> Answer:
+    def call(self, runtime: RuntimeProcess, *, in_a_hurry: bool = False) -> Answer:
         """Call the agent."""
-        headers = {"Request-Timeout": str(AGENTS[self.agent].request_seconds)} if fault.in_a_hurry else {}
+        headers = {"Request-Timeout": str(AGENTS[self.agent].request_seconds)} if in_a_hurry else {}
         content = json.dumps(self.body).encode()
         return runtime.request("POST", self.path, content, port=None, content_type=self.content_type, **headers)
 
@@ -185,27 +186,42 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 @dataclass(frozen=True)
-class Times:
-    """Limits that are short, and yet leave a busy machine the time to ask a model that is quick."""
+class Agent:
+    """One agent, with limits that are short, and yet leave a busy machine the time to ask a model that is quick."""
 
+    spec: Json = field(default_factory=dict)
+    """Its `spec.agent`."""
+    has_second_model: bool = False
     model_seconds: float = 2.5
     """The first model's `requestTimeout`."""
     request_seconds: float = 1.5
     """What a caller in a hurry gives a request; less than a `Retry-After` of the table."""
 
 
-AGENTS: Final[Mapping[str, Times]] = {
-    "text": Times(),
-    "structured": Times(),
-    "batch": Times(),
-    "tools": Times(model_seconds=5, request_seconds=3.5),  # it also asks a server of tools, some ten times
-    "chain": Times(),
+SCHEMA: Final[Json] = {
+    "type": "object",
+    "properties": {"urgency": {"type": "integer"}},
+    "required": ["urgency"],
+    "additionalProperties": False,
+}
+AGENTS: Final[Mapping[str, Agent]] = {
+    "text": Agent(),
+    "structured": Agent({"output_schema": SCHEMA}),
+    "batch": Agent(),
+    "tools": Agent(model_seconds=5, request_seconds=3.5),  # it also asks a server of tools, some ten times
+    "chain": Agent(has_second_model=True),
 }
 """Each has a runtime and models of its own: cells of one are executed one after the other, of several side by side."""
 
 Cell = tuple[str, str]
 """The fault and the kind of call."""
 CELLS: Final[tuple[Cell, ...]] = tuple(product(FAULTS, KINDS))
+
+
+def counted(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """Give by how much the count of each outcome grew, if it did, from one answer of `/metrics` to another."""
+    grown = {series: value - before[series] for series, value in after.items() if series.startswith(OUTCOMES)}
+    return {series.split('"')[1]: by for series, by in grown.items() if by}
 
 
 def _table_under(heading: str) -> list[list[str]]:
@@ -223,6 +239,11 @@ def declared() -> dict[Cell, str]:
     told = [((fault, kind), cell) for fault, *cells in rows for kind, cell in zip(kinds, cells, strict=True)]
     assert len(dict(told)) == len(told), "a row or a column is there twice"
     return dict(told)
+
+
+def outcomes_in(cell: str) -> list[str]:
+    """Give the outcome that a cell of the page names, and behind it that of an attempt before, if it names one."""
+    return re.findall(r"`(\w+)`", cell)
 
 
 def declared_statuses() -> dict[str, tuple[int, bool]]:

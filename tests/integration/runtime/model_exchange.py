@@ -28,7 +28,8 @@ class Exchange:
     @property
     def connection(self) -> socket.socket:
         """What it came over."""
-        return self._handler.request
+        connection: socket.socket = self._handler.request
+        return connection
 
     def close(self) -> None:
         """End the connection when this is answered."""
