@@ -230,10 +230,7 @@ def _form_of(scope: Scope) -> _Form:
 
 
 def _failed(index: int, problem: ProblemDetails) -> bytes:
-    members = problem.as_dict()
-    if after := dict(problem.headers).get(b"retry-after"):
-        members["retry_after"] = int(after)  # an item has no headers
-    return as_json({"index": index, "status": "error", "error": members})
+    return as_json({"index": index, "status": "error", "error": problem.as_part()})
 
 
 async def _send_part(send: Send, part: bytes) -> None:

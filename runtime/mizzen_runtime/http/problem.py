@@ -46,6 +46,11 @@ class ProblemDetails:
             members["errors"] = errors
         return {**members, **self.members}
 
+    def as_part(self) -> dict[str, object]:
+        """Give its members as a part of an answer, which has no headers of its own: `Retry-After` becomes a member."""
+        after = dict(self.headers).get(b"retry-after")
+        return self.as_dict() if after is None else {**self.as_dict(), "retry_after": int(after)}
+
     def to_json(self) -> bytes:
         """Give the body."""
         return json.dumps(self.as_dict(), ensure_ascii=False).encode()

@@ -232,7 +232,7 @@ class RunEndpoint:
                     async for event in events:
                         await self._send_event(send, event)
                 except RunError as error:
-                    await _send_event(send, b"error", problem_of(error, request.id).to_json())
+                    await _send_event(send, b"error", as_json(problem_of(error, request.id).as_part()))
                 await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
             # uvicorn closes the connection of an answer that is left incomplete.

@@ -1,81 +1,21 @@
 """A model server that speaks OpenAI's chat completions over a real socket and misbehaves on demand."""
 
 import json
-import select
+import socket
 import ssl
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-Body = dict[str, Any]
-Behaviour = Callable[["Exchange"], None]
+from tests.integration.runtime.model_exchange import Body, Exchange, completion, text_completion
+
+Behaviour = Callable[[Exchange], None]
 """What the server does with one request."""
-
-
-class Exchange:
-    """One request, and the ways to answer it."""
-
-    def __init__(self, handler: BaseHTTPRequestHandler, body: Body, server: "ModelServer") -> None:
-        self.body = body
-        self._handler = handler
-        self._server = server
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.body.get("stream"))
-
-    def send(self, status: int, content: bytes, content_type: str = "application/json", **headers: str) -> None:
-        self._handler.send_response(status)
-        self._handler.send_header("content-type", content_type)
-        self._handler.send_header("content-length", str(len(content)))
-        for name, value in headers.items():
-            self._handler.send_header(name.replace("_", "-"), value)
-        self._handler.end_headers()
-        self._handler.wfile.write(content)
-
-    def begin_stream(self, content_length: int | None = None) -> None:
-        self._handler.send_response(200)
-        self._handler.send_header("content-type", "text/event-stream")
-        self._handler.send_header("connection", "close")
-        if content_length is not None:
-            self._handler.send_header("content-length", str(content_length))
-        self._handler.end_headers()
-        self._handler.close_connection = True
-
-    def send_chunk(self, delta: Body, finish_reason: str | None = None) -> None:
-        chunk = _completion("chat.completion.chunk", {"index": 0, "delta": delta, "finish_reason": finish_reason})
-        if finish_reason is None:
-            del chunk["usage"]
-        self._handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
-        self._handler.wfile.flush()
-
-    def end_stream(self) -> None:
-        self._handler.wfile.write(b"data: [DONE]\n\n")
-
-    def wait_until_client_leaves(self) -> None:
-        """Say nothing until the other side closes the connection, and note that it did."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            readable, _, _ = select.select([self._handler.connection], [], [], 0.05)
-            if readable and not self._handler.connection.recv(1):
-                self._server.abandoned.set()
-                break
-        self._handler.close_connection = True
-
-    def hold(self) -> None:
-        """Wait until the test lets the answer go."""
-        self._server.held.set()
-        self._server.release.wait(30)
-
-
-def _completion(kind: str, choice: Body) -> Body:
-    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
-    return {"id": "c1", "object": kind, "created": 1, "model": "scripted", "choices": [choice], "usage": usage}
 
 
 def says(text: str) -> Behaviour:
@@ -83,11 +23,9 @@ def says(text: str) -> Behaviour:
 
     def behave(exchange: Exchange) -> None:
         if not exchange.streams:
-            message = {"role": "assistant", "content": text}
-            choice = {"index": 0, "message": message, "finish_reason": "stop"}
-            exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+            exchange.send(200, text_completion(text))
             return
-        exchange.begin_stream()
+        exchange.begin()
         for word in text.split(" "):
             exchange.send_chunk({"role": "assistant", "content": f"{word} "})
         exchange.send_chunk({}, "stop")
@@ -114,9 +52,9 @@ def calls(name: str, arguments: Body) -> Behaviour:
         if not exchange.streams:
             message = {"role": "assistant", "content": None, "tool_calls": [call]}
             choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-            exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+            exchange.send(200, json.dumps(completion("chat.completion", choice)).encode())
             return
-        exchange.begin_stream()
+        exchange.begin()
         exchange.send_chunk({"role": "assistant", "tool_calls": [{"index": 0, **call}]})
         exchange.send_chunk({}, "tool_calls")
         exchange.end_stream()
@@ -134,12 +72,23 @@ def after_release(behaviour: Behaviour) -> Behaviour:
     return behave
 
 
+def late(seconds: float, behaviour: Behaviour) -> Behaviour:
+    """Do it after a time; for nobody, if the client has left by then."""
+
+    def behave(exchange: Exchange) -> None:
+        if exchange.wait_until_client_leaves(seconds):
+            return
+        behaviour(exchange)
+
+    return behave
+
+
 def pauses_after_first_word(text: str) -> Behaviour:
     """Stream one word, then the rest when the test says so."""
 
     def behave(exchange: Exchange) -> None:
         first, _, rest = text.partition(" ")
-        exchange.begin_stream()
+        exchange.begin()
         exchange.send_chunk({"role": "assistant", "content": f"{first} "})
         exchange.hold()
         exchange.send_chunk({"content": rest})
@@ -151,7 +100,7 @@ def pauses_after_first_word(text: str) -> Behaviour:
 
 def floods(exchange: Exchange) -> None:
     """Stream 30 MB, more than the buffers on the way hold."""
-    exchange.begin_stream()
+    exchange.begin()
     for _ in range(30):
         exchange.send_chunk({"role": "assistant", "content": "x" * 1_000_000})
     exchange.send_chunk({}, "stop")
@@ -177,56 +126,86 @@ def talks_garbage(exchange: Exchange) -> None:
 
 def answers_nothing(exchange: Exchange) -> None:
     """Answer with JSON that is no completion."""
+    if exchange.streams:
+        exchange.begin()
+        exchange.send_garbage(b'data: {"hello": "SECRET-TEXT"}\n\n')
+        exchange.end_stream()
+        return
     exchange.send(200, b'{"hello": "SECRET-TEXT"}')
 
 
 def refuses(exchange: Exchange) -> None:
     """Decline in OpenAI's way."""
     if exchange.streams:
-        exchange.begin_stream()
+        exchange.begin()
         exchange.send_chunk({"role": "assistant", "refusal": "SECRET-TEXT"})
         exchange.send_chunk({}, "content_filter")
         exchange.end_stream()
         return
     message = {"role": "assistant", "content": None, "refusal": "SECRET-TEXT"}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+    exchange.send(200, json.dumps(completion("chat.completion", choice)).encode())
 
 
 def is_filtered(exchange: Exchange) -> None:
     """Answer with a part that the provider's filter cut."""
     message = {"role": "assistant", "content": "SECRET-TE"}
     choice = {"index": 0, "message": message, "finish_reason": "content_filter"}
-    exchange.send(200, json.dumps(_completion("chat.completion", choice)).encode())
+    exchange.send(200, json.dumps(completion("chat.completion", choice)).encode())
 
 
 def hangs(exchange: Exchange) -> None:
     """Never answer."""
     exchange.wait_until_client_leaves()
+    drops_the_connection(exchange)
 
 
 def hangs_after_first_word(exchange: Exchange) -> None:
-    """Stream a word and never go on."""
-    exchange.begin_stream()
-    exchange.send_chunk({"role": "assistant", "content": "Once "})
+    """Stream a word, or send half an answer, and never go on."""
+    exchange.begin()
+    exchange.send_first_part()
     exchange.wait_until_client_leaves()
 
 
 def cuts_the_stream(exchange: Exchange) -> None:
-    """End the stream after a word, in a way that HTTP takes for its end."""
-    exchange.begin_stream()
-    exchange.send_chunk({"role": "assistant", "content": "Once "})
+    """End the answer after its first part, in a way that HTTP takes for its end."""
+    exchange.begin()
+    exchange.send_first_part()
 
 
 def breaks_the_connection(exchange: Exchange) -> None:
-    """End the stream after a word, in a way that HTTP knows as broken off."""
-    exchange.begin_stream(content_length=1000)
-    exchange.send_chunk({"role": "assistant", "content": "Once "})
+    """End the answer after its first part, in a way that HTTP knows as broken off."""
+    exchange.begin(content_length=1000)
+    exchange.send_first_part()
+
+
+def ends_after_the_head(exchange: Exchange) -> None:
+    """Begin a good answer, and close before its first byte."""
+    exchange.begin()
+
+
+def turns_to_garbage(exchange: Exchange) -> None:
+    """Begin a good answer, and go on with what is no JSON."""
+    exchange.begin()
+    exchange.send_first_part()
+    exchange.send_garbage(b"data: <SECRET-TEXT>\n\n")
+    exchange.end_stream()
 
 
 def drops_the_connection(exchange: Exchange) -> None:
     """Close without a word."""
-    exchange._handler.close_connection = True
+    exchange.close()
+
+
+def leaves(server: "ModelServer", behaviour: Behaviour) -> Behaviour:
+    """Do it as the last thing: take no further request."""
+
+    def behave(exchange: Exchange) -> None:
+        server.leave()
+        behaviour(exchange)
+        exchange.close()
+
+    return behave
 
 
 class _Server(ThreadingHTTPServer):
@@ -243,11 +222,11 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*arguments)
 
     def setup(self) -> None:
-        self._outer.open_connections += 1
+        self._outer.connections.add(self.request)
         super().setup()
 
     def finish(self) -> None:
-        self._outer.open_connections -= 1
+        self._outer.connections.discard(self.request)
         super().finish()
 
     def _is_refused(self) -> bool:
@@ -272,7 +251,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._outer.requests.append(body)
         self._outer.headers.append({name.lower(): value for name, value in self.headers.items()})
         behaviour = self._outer._behaviours.popleft() if self._outer._behaviours else self._outer.otherwise
-        behaviour(Exchange(self, body, self._outer))
+        exchange = Exchange(self, body, self._outer)
+        self._outer.exchanges.add(exchange)
+        try:
+            behaviour(exchange)
+        finally:
+            self._outer.exchanges.discard(exchange)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
         """Keep quiet."""
@@ -294,7 +278,10 @@ class ModelServer:
         """Whether it has `GET /v1/models`."""
         self.keys_may_list = True
         """Whether keys that may use models may also list them."""
-        self.open_connections = 0
+        self.connections: set[socket.socket] = set()
+        """Those that are open."""
+        self.exchanges: set[Exchange] = set()
+        """Those that it has not ended yet."""
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.abandoned = threading.Event()
@@ -303,12 +290,19 @@ class ModelServer:
         self.otherwise = fails(500)
         """What it does when none is queued."""
         self._behaviours: deque[Behaviour] = deque()
-        self._server = _Server((host, 0), partial(_Handler, self))
+        self._tls = tls
+        # Bound and never listening, so that nobody else gets the port while nothing listens there.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind((host, 0))
+        self._open()
+
+    def _open(self) -> None:
+        self._server = _Server(self._reserved.getsockname(), partial(_Handler, self))
         self._server.daemon_threads = True
-        self._scheme = "http" if tls is None else "https"
-        if tls is not None:
+        if self._tls is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(*tls)
+            context.load_cert_chain(*self._tls)
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -317,15 +311,35 @@ class ModelServer:
 
     @property
     def base_url(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"{self._scheme}://{host!s}:{port}/v1"
+        host, port = self._reserved.getsockname()
+        return f"{'http' if self._tls is None else 'https'}://{host}:{port}/v1"
 
     def will(self, *behaviours: Behaviour) -> None:
         """Queue what to do with the next requests."""
         self._behaviours.extend(behaviours)
 
-    def close(self) -> None:
-        self.release.set()
+    def leave(self) -> None:
+        """Refuse connections, and end those on which nothing is being answered."""
+        self._stop_listening()
+        for connection in self.connections - {exchange.connection for exchange in self.exchanges}:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """Be as before afterwards: there, and with nothing queued."""
+        try:
+            yield
+        finally:
+            self._behaviours.clear()
+            if not self._thread.is_alive():
+                self._open()
+
+    def _stop_listening(self) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def close(self) -> None:
+        self.release.set()
+        self._stop_listening()
+        self._reserved.close()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from tests.integration.runtime.model_server import Behaviour, Exchange, ModelServer, calls, says
+from tests.integration.runtime.model_exchange import Exchange
+from tests.integration.runtime.model_server import Behaviour, ModelServer, calls, says
 from tests.integration.runtime.mounts import mount
 from tests.integration.runtime.process import Answer, Json, RuntimeProcess, config_of, scripted
 from tests.support.echo_api import EchoApi

@@ -194,4 +194,4 @@ def test_idle_generations_close_their_connections(start: Start, model_server: Mo
         assert runtime.run("Hello").status == 200
         mount(keys, **{"api-key": f"sk-{number}"})
         until(lambda wanted=number: reloads(runtime, "ok") == wanted, "the new key is taken up")  # type: ignore[misc]
-    until(lambda: model_server.open_connections <= 1, "connections end with their generation")
+    until(lambda: len(model_server.connections) <= 1, "connections end with their generation")

@@ -3,7 +3,8 @@
 import time
 
 from tests.integration.runtime import model_server as model
-from tests.integration.runtime.model_server import Exchange, ModelServer
+from tests.integration.runtime.model_exchange import Exchange
+from tests.integration.runtime.model_server import ModelServer
 from tests.integration.runtime.process import (
     START_SECONDS,
     Json,

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.runtime.model_server import Exchange, ModelServer, after_release, hangs, says
+from tests.integration.runtime.model_exchange import Exchange
+from tests.integration.runtime.model_server import ModelServer, after_release, hangs, says
 from tests.integration.runtime.process import (
     Answer,
     Json,
