@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +118,11 @@ class RuntimeProcess:
         assert line is not None, f"the process ended with {self.process.poll()}: {self.log_text()}"
         return line
 
-    @property
+    @cached_property
     def management_port(self) -> int:
         return int(self.wait_logged("starting")["management_port"])
 
-    @property
+    @cached_property
     def port(self) -> int:
         return int(self.wait_logged("serving")["port"])
 
