@@ -16,6 +16,7 @@ from typing import Any
 
 from mizzen_api.breakers import DEFAULT_BREAKER
 from tests.integration.runtime.model_server import ModelServer
+from tests.support.exposition import values_of
 
 START_SECONDS = 60
 Json = dict[str, Any]
@@ -159,9 +160,7 @@ class RuntimeProcess:
     def metrics(self) -> dict[str, float]:
         """Give the value of each series, all of one moment."""
         self.wait_logged("serving")
-        lines = self.manage("/metrics").body.decode().splitlines()
-        told = [line.rpartition(" ") for line in lines if not line.startswith("#")]
-        return {series: float(value) for series, _, value in told}
+        return values_of(self.manage("/metrics").body.decode())
 
     def outcome(self, name: str) -> float:
         return self.metric(f'mizzen_requests_total{{outcome="{name}"}}')
