@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -51,20 +52,14 @@ def test_no_request_fails_and_no_stream_is_cut_in_one_restart_after_the_other(ag
     pooled = Load(agent.url, pooled=True, **shared)
     with_new_connections = Load(agent.url, pooled=False, **shared)
     loads = {"pooled": pooled, "new connections": with_new_connections}
+    restarts: list[Restart] = []
     with pooled, with_new_connections:
-        for number in range(RESTARTS):
-            before = uids(agent.pods())
-            restarted = time.monotonic()
-            agent.restart()
-            settled = time.monotonic()
-            after = uids(agent.pods())
-            assert len(before) == len(after) == REPLICAS
-            assert not before & after
-            between = [one for load in loads.values() for one in load.between(restarted, settled)]
-            sys.stdout.write(f"restart {number + 1}, {settled - restarted:.1f} s: {figures(between)}\n")
-        wait_for(
-            lambda: sum(len(load.asked) for load in loads.values()) >= REQUESTS, f"{REQUESTS} requests", seconds=SECONDS
-        )
+        for number in range(1, RESTARTS + 1):
+            done = restart(agent)
+            restarts.append(done)
+            between = [one for load in loads.values() for one in load.between(done.begun, done.ended)]
+            sys.stdout.write(f"restart {number}, {done.ended - done.begun:.1f} s: {figures(between)}\n")
+        wait_for(lambda: sum(len(load.asked) for load in loads.values()) >= REQUESTS, "all requests", seconds=SECONDS)
 
     for name, load in loads.items():
         took = f"{load.connections} connections, the client took {load.cpu_seconds:.1f} s of a core"
@@ -74,11 +69,31 @@ def test_no_request_fails_and_no_stream_is_cut_in_one_restart_after_the_other(ag
     streamed = sum(one.streamed for one in asked)
     assert len(asked) >= REQUESTS
     assert abs(streamed - len(asked) / STREAM_EVERY) <= 2 * WORKERS, "each worker streams one of so many"
-    answered = outcomes(agent.pods())
+    answered, last = outcomes(agent.pods()), restarts[-1]
     assert set(answered) == {"ok"}
     # The last restart's pods answered what was asked after it, and nothing that ended before it.
-    assert sum(one.begun > settled for one in asked) <= answered["ok"]
-    assert answered["ok"] <= sum(len(load.between(restarted, math.inf)) for load in loads.values())
+    assert sum(one.begun > last.ended for one in asked) <= answered["ok"]
+    assert answered["ok"] <= sum(len(load.between(last.begun, math.inf)) for load in loads.values())
+
+
+@dataclass(frozen=True)
+class Restart:
+    """When a restart began, and when its pods alone were left."""
+
+    begun: float
+    ended: float
+
+
+def restart(agent: Agent) -> Restart:
+    """Replace every pod."""
+    before = uids(agent.pods())
+    begun = time.monotonic()
+    agent.restart()
+    ended = time.monotonic()
+    after = uids(agent.pods())
+    assert len(before) == len(after) == REPLICAS
+    assert not before & after
+    return Restart(begun, ended)
 
 
 def uids(pods: list[Object]) -> set[str]:
