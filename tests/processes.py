@@ -17,9 +17,18 @@ SHARING_A_CLUSTER: Final = {
 """Folders and files whose tests use one cluster, by what they find there: a single process starts it, once for all of
 them. The first that fits counts."""
 
+TAKING_LONG: Final = {"tests/integration/runtime/test_soak.py": "half an hour at full size"}
+"""Files of few tests that nobody should be left to wait for at the end."""
+
 
 class SharedClusterScheduling(LoadFileScheduling):
     """Hands out the tests that share a cluster as one piece of work, and all others by file; the largest first."""
+
+    def schedule(self) -> None:
+        """Hand out what every process begins with; what takes long despite its few tests is next."""
+        super().schedule()
+        for piece in TAKING_LONG.keys() & self.workqueue.keys():
+            self.workqueue.move_to_end(piece, last=False)
 
     def _split_scope(self, nodeid: str) -> str:
         """Give the piece of work that a test belongs to."""

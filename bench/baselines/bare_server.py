@@ -57,7 +57,7 @@ def main() -> None:
     app = make_app(options.model_url)
     if options.tuned:
         gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
+        gc.set_threshold(20_000, 5, 5)
     uvicorn.run(
         app,
         host="127.0.0.1",

@@ -17,7 +17,20 @@ from aiohttp import web
 
 Json = dict[str, Any]
 
-_USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+INPUT_TOKENS = 11
+"""What each answer is said to have read."""
+OUTPUT_TOKENS = 7
+"""What it is said to have written."""
+FAIL = "fail"
+"""What is asked of a model that is to fail, as one that is down."""
+HANG = "hang"
+"""What is asked of a model that is to begin a stream and never go on."""
+
+_USAGE = {
+    "prompt_tokens": INPUT_TOKENS,
+    "completion_tokens": OUTPUT_TOKENS,
+    "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
+}
 
 
 def _completion(kind: str, choice: Json, **more: Any) -> Json:
@@ -29,6 +42,8 @@ def _answers(seconds: float) -> web.Application:
     async def complete(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         text: str = body["messages"][-1]["content"]
+        if text == FAIL:
+            return web.json_response({"error": {"message": "as asked", "type": "server_error"}}, status=503)
         if body.get("stream"):
             return await _stream(request, text, seconds)
         await asyncio.sleep(seconds)
@@ -48,6 +63,8 @@ async def _stream(request: web.Request, text: str, seconds: float) -> web.Stream
         await asyncio.sleep(seconds / len(pieces))
         delta = {"role": "assistant", "content": f" {piece}" if index else piece}
         await _send(response, _completion("chat.completion.chunk", {"delta": delta, "finish_reason": None}))
+    if text == HANG:
+        await asyncio.Event().wait()  # until who asked leaves, which cancels this
     end = _completion("chat.completion.chunk", {"delta": {}, "finish_reason": "stop"}, usage=_USAGE)
     await _send(response, end)
     await response.write(b"data: [DONE]\n\n")
@@ -61,7 +78,7 @@ async def _send(response: web.StreamResponse, chunk: Json) -> None:
 async def _serve(host: str, seconds: float) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    runner = web.AppRunner(_answers(seconds), access_log=None)
+    runner = web.AppRunner(_answers(seconds), access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, host, 0, backlog=2048, shutdown_timeout=0)
     await site.start()

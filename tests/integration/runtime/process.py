@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mizzen_api.breakers import DEFAULT_BREAKER
 from tests.integration.runtime.model_server import ModelServer
+from tests.support.exposition import values_of
 
 START_SECONDS = 60
 Json = dict[str, Any]
@@ -117,11 +119,11 @@ class RuntimeProcess:
         assert line is not None, f"the process ended with {self.process.poll()}: {self.log_text()}"
         return line
 
-    @property
+    @cached_property
     def management_port(self) -> int:
         return int(self.wait_logged("starting")["management_port"])
 
-    @property
+    @cached_property
     def port(self) -> int:
         return int(self.wait_logged("serving")["port"])
 
@@ -158,9 +160,7 @@ class RuntimeProcess:
     def metrics(self) -> dict[str, float]:
         """Give the value of each series, all of one moment."""
         self.wait_logged("serving")
-        lines = self.manage("/metrics").body.decode().splitlines()
-        told = [line.rpartition(" ") for line in lines if not line.startswith("#")]
-        return {series: float(value) for series, _, value in told}
+        return values_of(self.manage("/metrics").body.decode())
 
     def outcome(self, name: str) -> float:
         return self.metric(f'mizzen_requests_total{{outcome="{name}"}}')
