@@ -19,6 +19,8 @@ from tests.support.load import Ending, Load
 from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.timeout(600)  # kubelet takes its time
+
 WEDGED = "wedged"
 RESTART_SECONDS = 180
 """Until a wedged container runs anew, at most; kubelet wants half a minute to be sure."""
@@ -175,8 +177,14 @@ def test_a_dead_model_restarts_nothing_and_takes_no_pod_out(
     case = bereft[agent]
     probe = home.get("deployment", agent)["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]
 
-    told = home.wait_condition(agent, "Healthy", "False", "ErrorRate", seconds=TOLD_SECONDS)
-    assert told.startswith("Too many requests fail"), told
+    def told() -> bool:
+        condition = home.condition(agent, "Healthy")
+        assert (condition["status"], condition["reason"]) == ("False", "BreakerOpen"), condition
+        assert "'model:vllm:echo' is open" in condition["message"], condition
+        assert "Too many requests fail in 1 of 1 pod: hardly one is answered" in condition["message"], condition
+        return True
+
+    wait_for(told, "what is wrong is told", seconds=TOLD_SECONDS, interval=0.5)
     answer = home.ask(agent, "Are you there?")
     assert (answer.status, answer.json()["type"]) == (503, "urn:mizzen:problem:model-unavailable")
     health = call(f"{home.address(agent)}/v1/health")

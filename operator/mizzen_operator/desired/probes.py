@@ -10,8 +10,8 @@ def build_probes() -> dict[str, dict[str, Any]]:
     """Give the three probes of the runtime's container.
 
     Starting is asked for every second, since it decides how soon a new pod serves. Liveness restarts a pod after half a
-    minute without an answer, and does not wait for requests that it will not end any more. Readiness takes a pod out after two misses in two seconds, well within the time that a
-    leaving one goes on accepting.
+    minute without an answer, and does not wait for requests that will not end any more. Readiness takes a pod out after
+    two misses in two seconds, well within the time that a leaving one goes on accepting.
     """
     return {
         "startupProbe": _probe(STARTUP_PATH, period=1, failures=STARTUP_SECONDS),
