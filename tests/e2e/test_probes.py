@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import partial
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -28,6 +28,7 @@ TOLD_SECONDS = 120
 """Until the resource says what its pods say, at most."""
 PERIOD = 0.5
 """Seconds in which an agent is asked once."""
+PROBLEM = "urn:mizzen:problem:model-unavailable"
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,12 @@ def bereft(platform: Platform, home: Namespace) -> Iterator[dict[str, Bereft]]:
             name: stack.enter_context(Load(url, workers=1, pooled=False, period=PERIOD)) for name, url in urls.items()
         }
         for load in loads.values():
-            wait_for(lambda load=load: len(load.asked) >= 5, "answers")
+            wait_for(partial(is_asked, load), "answers")
             assert load.lost() == []
         found = {}
         for name, model in models.items():
             (pod,) = pods_of(home, name)
-            found[name] = Bereft(loads[name], lambda n=name, m=model: OUTAGES[n].end(m), pod, lives(platform, pod))
+            found[name] = Bereft(loads[name], partial(OUTAGES[name].end, model), pod, lives(platform, pod))
             OUTAGES[name].begin(model)
         yield found
 
@@ -94,6 +95,11 @@ def asks_a_model(name: str, url: str) -> Object:
     breaker = {"waitInOpen": "2s"}
     model = {"model": "vllm:echo", "baseUrl": url, "apiKey": key, "requestTimeout": "1s", "breaker": breaker}
     return agent_deployment(name, models=[model], health={"window": "10s", "minRequests": 5})
+
+
+def is_asked(load: Load) -> bool:
+    """Tell whether several requests have ended, a streamed one among them."""
+    return len(load.asked) >= 5
 
 
 def pods_of(namespace: Namespace, agent: str) -> list[Object]:
@@ -170,35 +176,47 @@ def test_a_wedged_loop_is_restarted_and_the_other_pod_goes_on(platform: Platform
     assert [restarts(home.get("pod", each)) for each in direct] == [1, 0]
 
 
-@pytest.mark.parametrize("agent", OUTAGES)
 def test_a_dead_model_restarts_nothing_and_takes_no_pod_out(
-    platform: Platform, home: Namespace, bereft: dict[str, Bereft], agent: str
+    platform: Platform, home: Namespace, bereft: dict[str, Bereft]
 ) -> None:
-    case = bereft[agent]
-    probe = home.get("deployment", agent)["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]
+    for agent in bereft:
+        wait_until_told(home, agent)
+        answer = home.ask(agent, "Are you there?")
+        assert (answer.status, answer.json()["type"]) == (503, PROBLEM)
+        health = call(f"{home.address(agent)}/v1/health")
+        assert (health.status, health.json()["ready"], health.json()["status"]) == (200, True, "unhealthy")
+    for agent, case in bereft.items():
+        wait_for(partial(outlived, platform, case), "kubelet's probes", seconds=TOLD_SECONDS, interval=1)
+        assert home.condition(agent, "Healthy")["status"] == "False"
+
+    for case in bereft.values():
+        case.give_back()
+
+    for agent, case in bereft.items():
+        home.wait_condition(agent, "Healthy", "True", "Healthy", seconds=TOLD_SECONDS)
+        (pod,) = pods_of(home, agent)
+        assert pod["metadata"]["uid"] == case.pod["metadata"]["uid"]
+        assert (restarts(pod), readiness(pod)) == (0, readiness(case.pod))
+        lost = case.load.lost()
+        assert {one.ending for one in lost} == {Ending.REJECTED}
+        assert [one.detail for one in lost if PROBLEM not in one.detail] == []
+        assert case.load.asked[-1].ending is Ending.OK
+
+
+def wait_until_told(namespace: Namespace, agent: str) -> None:
+    """Wait until the resource says what is wrong, with the model's name."""
 
     def told() -> bool:
-        condition = home.condition(agent, "Healthy")
+        condition = namespace.condition(agent, "Healthy")
         assert (condition["status"], condition["reason"]) == ("False", "BreakerOpen"), condition
         assert "'model:vllm:echo' is open" in condition["message"], condition
         assert "Too many requests fail in 1 of 1 pod: hardly one is answered" in condition["message"], condition
         return True
 
     wait_for(told, "what is wrong is told", seconds=TOLD_SECONDS, interval=0.5)
-    answer = home.ask(agent, "Are you there?")
-    assert (answer.status, answer.json()["type"]) == (503, "urn:mizzen:problem:model-unavailable")
-    health = call(f"{home.address(agent)}/v1/health")
-    assert (health.status, health.json()["ready"], health.json()["status"]) == (200, True, "unhealthy")
-    enough = case.alive + probe["failureThreshold"] + 1
-    wait_for(lambda: lives(platform, case.pod) >= enough, "kubelet's probes", seconds=TOLD_SECONDS, interval=1)
-    assert home.condition(agent, "Healthy")["status"] == "False"
-    case.give_back()
-    home.wait_condition(agent, "Healthy", "True", "Healthy", seconds=TOLD_SECONDS)
 
-    (pod,) = pods_of(home, agent)
-    assert pod["metadata"]["uid"] == case.pod["metadata"]["uid"]
-    assert (restarts(pod), readiness(pod)) == (0, readiness(case.pod))
-    lost = case.load.lost()
-    assert {one.ending for one in lost} == {Ending.REJECTED}
-    assert [one.detail for one in lost if "urn:mizzen:problem:model-unavailable" not in one.detail] == []
-    assert list(takewhile(lambda one: one.ending is not Ending.OK, reversed(case.load.asked))) == []
+
+def outlived(platform: Platform, case: Bereft) -> bool:
+    """Tell whether the pod has lived, since its model went, for longer than kubelet takes to restart one."""
+    (container,) = case.pod["spec"]["containers"]
+    return lives(platform, case.pod) > case.alive + int(container["livenessProbe"]["failureThreshold"])
