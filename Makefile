@@ -34,7 +34,7 @@ test-long: setup lint  ## Every check and test, at full size
 # What the tests run against is built before they start: a test's time limit is no measure for a compiler.
 test-neighbours:
 	@$(PYTHON) -m devcluster build --with prometheus >/dev/null
-	@$(PYTHON) -m images.build operator runtime model-server example-triage test-services test-keeper >/dev/null
+	@$(PYTHON) -m images.build operator runtime model-server example-triage test-services test-keeper test-wedge >/dev/null
 
 bench: setup  ## Every benchmark beside its baseline; bench/RESULTS.md says how to read them
 	@$(PYTHON) -m bench

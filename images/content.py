@@ -80,6 +80,14 @@ IMAGES = {
             context="tests/e2e/images/keeper",
             built_on="runtime",
         ),
+        Image(
+            "test-wedge",
+            "tests/e2e/images/wedge/Containerfile",
+            ("tests/e2e/images/wedge/wedge.py",),
+            seconds=5,
+            context="tests/e2e/images/wedge",
+            built_on="runtime",
+        ),
     )
 }
 """Every image, by its name."""

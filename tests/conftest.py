@@ -87,13 +87,20 @@ def images(cluster: DevCluster) -> dict[str, str]:
     return {name: cluster.load(reference) for name, reference in build().items()}
 
 
-@pytest.fixture
-def namespace(cluster: DevCluster) -> Iterator[Namespace]:
+@contextmanager
+def new_namespace(cluster: DevCluster) -> Iterator[Namespace]:
     """An empty namespace that enforces the restricted Pod Security Standard."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     create_namespace(cluster, name)
     yield Namespace(cluster, name)
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(cluster: DevCluster) -> Iterator[Namespace]:
+    """A namespace of a single test's own."""
+    with new_namespace(cluster) as namespace:
+        yield namespace
 
 
 @dataclass(frozen=True)

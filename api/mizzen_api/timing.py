@@ -12,6 +12,9 @@ CLOSE_SECONDS: Final = 6.0
 """What is left beside the last request's time: for the last call, its answer, connections to models, and the exit."""
 SERVICES_CLOSE_SECONDS: Final = 8.0
 """What the agent's services have for closing, all together: one may hang for 6 s, and the others still have theirs."""
+WEDGED_GRACE_SECONDS: Final = 10
+"""The grace period of a pod whose event loop stands still, in the place of the one that its requests need: it ends none
+of them, and does not notice SIGTERM. If its loop turns again just then, it leaves in order as far as that takes."""
 OWN_CODE_SECONDS: Final = 60.0
 """How long own code may take at start, for its import and its factory together. A fault must be told by the runtime,
 which knows where the code hangs, before the startup probe restarts the container, which knows nothing."""

@@ -3,16 +3,15 @@
 import json
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
-from demo.installation import create_namespace, install_operator
+from demo.installation import install_operator
 from devcluster import DevCluster
 from images.build import build
-from tests.conftest import FULL_SIZE, running_cluster
+from tests.conftest import FULL_SIZE, new_namespace, running_cluster
 from tests.support.load import Load, figures
 from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.service_pods import DATABASE, PORTS, ServicePods, password_of
@@ -195,10 +194,8 @@ def images(plain_cluster: DevCluster) -> dict[str, str]:
 def home(plain_cluster: DevCluster, images: dict[str, str]) -> Iterator[Namespace]:
     """A namespace for all of these tests, beside an operator."""
     install_operator(plain_cluster, images)
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    create_namespace(plain_cluster, name)
-    yield Namespace(plain_cluster, name)
-    plain_cluster.kubectl("delete", "namespace", name, "--wait=false")
+    with new_namespace(plain_cluster) as home:
+        yield home
 
 
 @pytest.fixture(scope="module")

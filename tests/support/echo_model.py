@@ -75,12 +75,12 @@ async def _send(response: web.StreamResponse, chunk: Json) -> None:
     await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
 
 
-async def _serve(host: str, seconds: float) -> None:
+async def _serve(host: str, port: int, seconds: float) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     runner = web.AppRunner(_answers(seconds), access_log=None, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, host, 0, backlog=2048, shutdown_timeout=0)
+    site = web.TCPSite(runner, host, port, backlog=2048, shutdown_timeout=0)
     await site.start()
     sys.stdout.write(f"{runner.addresses[0][1]}\n")
     sys.stdout.flush()
@@ -89,7 +89,7 @@ async def _serve(host: str, seconds: float) -> None:
 
 
 class EchoModel:
-    """The process, from entering to leaving."""
+    """The process, from entering to leaving; it may go and be silent in between."""
 
     def __init__(self, host: str, *, seconds: float) -> None:
         """Prepare it.
@@ -99,33 +99,61 @@ class EchoModel:
             seconds: What an answer takes; a streamed one comes word by word over that time.
         """
         self._host = host
-        self._command = [sys.executable, "-m", "tests.support.echo_model", "--host", host, "--seconds", str(seconds)]
+        self._port = 0
+        self._seconds = seconds
         self._process: subprocess.Popen[str] | None = None
-        self.url = ""
-        """Base URL for an OpenAI client."""
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+    @property
+    def url(self) -> str:
+        """Base URL for an OpenAI client."""
+        return f"http://{self._host}:{self._port}/v1"
+
+    def start(self) -> None:
+        """Start it; on the same port as before, if it ran before."""
+        command = [sys.executable, "-m", "tests.support.echo_model", "--host", self._host]
+        command += ["--port", str(self._port), "--seconds", str(self._seconds)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         port = self._process.stdout.readline().strip()
         assert port, "the model server did not start"
-        self.url = f"http://{self._host}:{port}/v1"
+        self._port = int(port)
+
+    def stop(self) -> None:
+        """End it: connections are refused from now on."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.communicate(timeout=20)
+        self._process = None
+
+    def freeze(self) -> None:
+        """Let it answer nothing; the kernel goes on accepting for it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on, also if it was not frozen."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.communicate(timeout=20)
+        if self._process is not None:
+            self.thaw()
+            self.stop()
 
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     options = parser.parse_args()
-    asyncio.run(_serve(options.host, options.seconds))
+    asyncio.run(_serve(options.host, options.port, options.seconds))
 
 
 if __name__ == "__main__":

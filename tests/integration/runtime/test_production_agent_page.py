@@ -90,4 +90,5 @@ def test_the_page_tells_when_kubelet_restarts_a_pod_whose_loop_stands_still() ->
     period, failures, timeout = probe["periodSeconds"], probe["failureThreshold"], probe["timeoutSeconds"]
     told = f"after {failures} probes without one, {period} s apart and with {timeout} s each, kubelet restarts"
     assert told in WORDS
-    assert f"within {period * failures + timeout} s" in WORDS
+    assert f"within {period * failures + timeout} s it asks the process to end" in WORDS
+    assert f"ends it by force {probe['terminationGracePeriodSeconds']} s later" in WORDS

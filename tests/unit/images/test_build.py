@@ -21,7 +21,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_an_unknown_name_is_told_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runtme"]) == 1
-    known = "operator, runtime, model-server, example-triage, test-services, test-keeper"
+    known = "operator, runtime, model-server, example-triage, test-services, test-keeper, test-wedge"
     assert f"no image is called runtme; there are {known}" in capsys.readouterr().err
 
 
