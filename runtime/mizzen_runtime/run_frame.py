@@ -5,8 +5,7 @@ Whoever answers, a model or own code, and whoever asks, a single request or an i
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
@@ -146,8 +145,7 @@ class Run:
         """Note that there is an answer: a caller who leaves from now on has missed it, and does not end the run."""
         self._is_answered = True
 
-    @asynccontextmanager
-    async def within_time(self, too_late: str) -> AsyncIterator[None]:
+    def within_time(self, too_late: str) -> "WithinTime":
         """Bound what is inside by the request's time.
 
         Args:
@@ -156,14 +154,7 @@ class Run:
         Raises:
             RunError: It was not.
         """
-        bound = asyncio.timeout(self.time_left)
-        try:
-            async with bound:
-                yield
-        except TimeoutError as error:
-            if not bound.expired():
-                raise
-            raise RunError(Outcome.DEADLINE_EXCEEDED, too_late) from error
+        return WithinTime(self.time_left, too_late)
 
     async def __aenter__(self) -> Self:
         """Wait for its turn.
@@ -228,6 +219,27 @@ class Run:
         if failure is not None:
             return failure.outcome
         return Outcome.CANCELLED if error is not None and not self._is_answered else Outcome.OK
+
+
+class WithinTime:
+    """Ends what is inside when its time is over. A class for the reason that `Run` is one."""
+
+    __slots__ = ("_bound", "_too_late")
+
+    def __init__(self, seconds: float, too_late: str) -> None:
+        self._bound = asyncio.timeout(seconds)
+        self._too_late = too_late
+
+    async def __aenter__(self) -> None:
+        await self._bound.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._bound.__aexit__(kind, error, trace)
+        except TimeoutError as over:
+            raise RunError(Outcome.DEADLINE_EXCEEDED, self._too_late) from over
 
 
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)
