@@ -103,7 +103,9 @@ def report(samples: dict[str, list[Sample]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.overhead", description=__doc__)
-    parser.add_argument("--agent", choices=["stub", "model"], default="stub", help="what answers (default: %(default)s)")
+    parser.add_argument(
+        "--agent", choices=["stub", "model"], default="stub", help="what answers (default: %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="how many turns of each (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=3, help="how long each is measured (default: %(default)s)")
     options = parser.parse_args()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -209,7 +210,10 @@ class Run:
         self._frames.metrics.observe(outcome, seconds)
         self._attempts.settle(outcome)
         tokens = (self.usage.input_tokens, self.usage.output_tokens)
-        log_end(outcome, seconds, self._attempts, tokens=tokens, failure=failure, cause=error)
+        # In the loop's next turn: by then the answer is on its way, which the line would have held up by a tenth.
+        asyncio.get_running_loop().call_soon(
+            partial(log_end, outcome, seconds, self._attempts, tokens=tokens, failure=failure, cause=error)
+        )
         if failure is not None and error is not None:
             failure.attempts = self._attempts.as_json()
             if failure is not error:
