@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 
 from bench.startup import free_port, running, wait_for
-from mizzen_api.contract import RuntimeConfig, RuntimeLimits, RuntimeModel
+from mizzen_api.contract import RuntimeConfig, RuntimeModel
+from mizzen_api.limits import RuntimeLimits
 
 AT_ONCE = 1000
 """How many requests the runtime may answer at a time; the baselines have no limit."""
