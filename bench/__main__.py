@@ -6,6 +6,7 @@ import sys
 BENCHMARKS = (
     "startup",
     "overhead",
+    "memory",
     "percentiles",
     "admission",
     "request_log",

@@ -1,4 +1,7 @@
-"""An OpenAI-compatible chat model that answers at once, so that a benchmark measures the server in front of it."""
+"""An OpenAI-compatible chat model that answers at once, so that a benchmark measures the server in front of it.
+
+Asked for a stream, it sends one piece and keeps the stream open until its client leaves.
+"""
 
 import asyncio
 import json
@@ -22,6 +25,16 @@ _RESPONSE = (
     + b"\r\n\r\n"
     + _ANSWER
 )
+_PIECE = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "stub",
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Paris"}, "finish_reason": None}],
+    }
+).encode()
+_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\ndata: " + _PIECE + b"\n\n"
 
 
 class ModelStub:
@@ -51,7 +64,10 @@ class ModelStub:
             length = next(
                 int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
             )
-            await reader.readexactly(length)
+            if json.loads(await reader.readexactly(length)).get("stream"):
+                writer.write(_STREAM)
+                await reader.read()  # until the client leaves
+                break
             writer.write(_RESPONSE)
             await writer.drain()
         writer.close()

@@ -132,7 +132,7 @@ class AgentService:
 
 def _asked(request: RunRequest) -> BaseModel:
     given = request.input
-    return given if isinstance(given, BaseModel) else Question.model_construct(root=given)
+    return given if isinstance(given, BaseModel) else Question(given)
 
 
 def _result(run: Run, answer: BaseModel) -> RunResult:

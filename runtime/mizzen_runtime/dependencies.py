@@ -1,7 +1,7 @@
 """What a run is given as pydantic-ai's `deps`: the services of a request scope, in the form that the agent wants."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from mizzen_runtime.container import AgentServices
@@ -26,26 +26,24 @@ class Dependencies:
         self._services = services
         self._deps_type = deps_type
 
-    def for_run(self) -> AbstractAsyncContextManager[Any]:
-        """Give what one run gets; to be left when the run is over, however it ends.
+    def for_run(self) -> AbstractAsyncContextManager[Any] | None:
+        """Give what one run gets, to be left when the run is over, however it ends; None for an agent without services.
 
         Raises:
-            RunError: On entering, if a service is away without which the agent cannot answer.
+            RunError: A service is away without which the agent cannot answer.
         """
         if self._services is None:
-            return nullcontext()
+            return None
         if (name := self._services.missing) is not None:
             raise RunError(
                 Outcome.SERVICE_UNAVAILABLE, f"the agent's service {name!r} is not available", retry_after=RETRY_SECONDS
             )
-        return self._opened(self._services)
+        return None if self._deps_type is None else self._opened(self._services, self._deps_type)
 
     @asynccontextmanager
-    async def _opened(self, services: RunningServices) -> AsyncIterator[Any]:
+    async def _opened(self, services: RunningServices, deps_type: Callable[..., Any]) -> AsyncIterator[Any]:
         async with services.request_scope() as scope:
-            if self._deps_type is None:
-                yield None
-            elif self._deps_type is AgentServices:
+            if deps_type is AgentServices:
                 yield await AgentServices.of(scope)
             else:
-                yield self._deps_type(**await scope.resolve_annotations(self._deps_type))
+                yield deps_type(**await scope.resolve_annotations(deps_type))

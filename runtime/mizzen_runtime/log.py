@@ -8,7 +8,6 @@ line, and is imported before the first probe is answered (bench/RESULTS.md has t
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import sys
@@ -95,10 +94,12 @@ def _to_json(line: dict[str, object]) -> str:
     It is not imported here, since it would delay the first probe's answer; and it does not take half a character.
     """
     pydantic_core = sys.modules.get("pydantic_core")
-    if pydantic_core is not None:
-        with contextlib.suppress(ValueError):
-            return str(pydantic_core.to_json(line, fallback=str), "utf-8")
-    return _encode(line)
+    if pydantic_core is None:
+        return _encode(line)
+    try:
+        return str(pydantic_core.to_json(line, fallback=str), "utf-8")
+    except ValueError:
+        return _encode(line)
 
 
 class ConsoleFormatter(logging.Formatter):

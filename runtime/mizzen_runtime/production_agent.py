@@ -11,7 +11,13 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypedDict
@@ -125,8 +131,8 @@ class Platform:
     frames: Frames
     threads: Executor
     """Where synchronous code runs."""
-    services: Callable[[], AbstractAsyncContextManager[Any]] | None = None
-    """Gives what each run gets of the agent's services."""
+    services: Callable[[], AbstractAsyncContextManager[Any] | None] = lambda: None
+    """Gives what each run gets of the agent's services, if it gets any."""
     status: Callable[[], HealthStatus] | None = None
     """Tells how the process is; without it the agent's metrics say how the agent is."""
 
@@ -277,14 +283,15 @@ class ProductionAgentBase(ABC, Generic[RequestT, AnswerT]):
         """
         yield await self.answer_in(run, request)
 
+    def _with_services(self, run: Run) -> AbstractAsyncContextManager[None]:
+        services = self._platform.services()
+        return nullcontext() if services is None else self._opened(run, services)
+
     @asynccontextmanager
-    async def _with_services(self, run: Run) -> AsyncGenerator[None, None]:
-        if self._platform.services is None:
-            yield
-            return
+    async def _opened(self, run: Run, services: AbstractAsyncContextManager[Any]) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as opened:
             async with run.within_time(_SERVICES_TOO_LATE):
-                run.given = await opened.enter_async_context(self._platform.services())
+                run.given = await opened.enter_async_context(services)
             yield
 
     def _own_threads(self) -> AbstractContextManager[None]:

@@ -60,7 +60,10 @@ def log_end(
     if attempts.any_failed or log.isEnabledFor(logging.DEBUG):
         fields["attempts"] = attempts.as_log()
     ours = outcome is Outcome.AGENT_FAILED
-    log.log(level, _message(outcome, attempts, failure), extra=fields, exc_info=cause if ours else None)
+    message = _message(outcome, attempts, failure)
+    error = (type(cause), cause, cause.__traceback__) if ours and cause is not None else None
+    # `log.log` would look for the caller's place first, which is not written.
+    log.handle(log.makeRecord(log.name, level, "", 0, message, (), error, extra=fields))
 
 
 def _level(outcome: Outcome, attempts: Attempts) -> int:

@@ -5,10 +5,10 @@ Whoever answers, a model or own code, and whoever asks, a single request or an i
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -146,8 +146,7 @@ class Run:
         """Note that there is an answer: a caller who leaves from now on has missed it, and does not end the run."""
         self._is_answered = True
 
-    @asynccontextmanager
-    async def within_time(self, too_late: str) -> AsyncIterator[None]:
+    def within_time(self, too_late: str) -> "WithinTime":
         """Bound what is inside by the request's time.
 
         Args:
@@ -156,14 +155,7 @@ class Run:
         Raises:
             RunError: It was not.
         """
-        bound = asyncio.timeout(self.time_left)
-        try:
-            async with bound:
-                yield
-        except TimeoutError as error:
-            if not bound.expired():
-                raise
-            raise RunError(Outcome.DEADLINE_EXCEEDED, too_late) from error
+        return WithinTime(self.time_left, too_late)
 
     async def __aenter__(self) -> Self:
         """Wait for its turn.
@@ -218,7 +210,10 @@ class Run:
         self._frames.metrics.observe(outcome, seconds)
         self._attempts.settle(outcome)
         tokens = (self.usage.input_tokens, self.usage.output_tokens)
-        log_end(outcome, seconds, self._attempts, tokens=tokens, failure=failure, cause=error)
+        # In the loop's next turn: by then the answer is on its way, which the line would have held up by a tenth.
+        asyncio.get_running_loop().call_soon(
+            partial(log_end, outcome, seconds, self._attempts, tokens=tokens, failure=failure, cause=error)
+        )
         if failure is not None and error is not None:
             failure.attempts = self._attempts.as_json()
             if failure is not error:
@@ -228,6 +223,27 @@ class Run:
         if failure is not None:
             return failure.outcome
         return Outcome.CANCELLED if error is not None and not self._is_answered else Outcome.OK
+
+
+class WithinTime:
+    """Ends what is inside when its time is over. A class for the reason that `Run` is one."""
+
+    __slots__ = ("_bound", "_too_late")
+
+    def __init__(self, seconds: float, too_late: str) -> None:
+        self._bound = asyncio.timeout(seconds)
+        self._too_late = too_late
+
+    async def __aenter__(self) -> None:
+        await self._bound.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._bound.__aexit__(kind, error, trace)
+        except TimeoutError as over:
+            raise RunError(Outcome.DEADLINE_EXCEEDED, self._too_late) from over
 
 
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)

@@ -35,6 +35,8 @@ class CancelWhenClientLeaves:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[False]:
         self._watcher.cancel()
+        # It refers to us by its traceback: together they would wait for the garbage collector, after each request.
+        del self._watcher
         # Somebody else's cancellation, counted beside ours, goes on as one.
         if self._gone and self._task.uncancel() == 0 and isinstance(error, asyncio.CancelledError):
             raise ClientGone from error

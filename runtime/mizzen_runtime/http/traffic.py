@@ -17,11 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_core import to_json
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from mizzen_runtime.agent_service import AgentService, RunRequest, RunResult, StreamEvent, TextDelta
 from mizzen_runtime.errors import Outcome, RunError
@@ -33,8 +28,9 @@ from mizzen_runtime.http.body import BodyKinds, ClientGone, RunBody, read_run_bo
 from mizzen_runtime.http.deadline import seconds_allowed
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
 from mizzen_runtime.http.failures import problem_of
-from mizzen_runtime.http.problem import CONTENT_TYPE, RequestRefused, plain_problem
+from mizzen_runtime.http.problem import RequestRefused
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
+from mizzen_runtime.http.routes import Routes, get, post
 from mizzen_runtime.lifecycle import Lifecycle
 from mizzen_runtime.statistics.agent_metrics import AgentMetrics
 from mizzen_runtime.tracing import Tracing
@@ -72,28 +68,18 @@ def traffic_app(service: AgentService, lifecycle: Lifecycle, settings: TrafficSe
     """Compose the application of the traffic port."""
     card = to_json(settings.agent_card, inf_nan_mode="null")
 
-    async def describe(_request: Request) -> Response:
-        return Response(card, media_type="application/json")
-
-    async def tell_health(_request: Request) -> Response:
+    def health() -> tuple[int, bytes]:
         report = settings.health()
-        return Response(to_json(report), 200 if report.ready else 503, media_type="application/json")
+        return 200 if report.ready else 503, to_json(report)
 
-    async def tell_metrics(_request: Request) -> Response:
-        return Response(settings.metrics().model_dump_json(), media_type="application/json")
-
-    app = Starlette(
-        routes=[
-            Route("/v1/run", RunEndpoint(service, settings), methods=["POST"]),
-            Route("/v1/batch", BatchEndpoint(service, _batch_settings(settings)), methods=["POST"]),
-            Route("/v1/agent", describe, methods=["GET"]),
-            Route("/v1/health", tell_health, methods=["GET"]),
-            Route("/v1/metrics", tell_metrics, methods=["GET"]),
-        ],
-        exception_handlers={HTTPException: _say_no, Exception: _say_sorry},
-    )
-    app.router.redirect_slashes = False  # a redirect would go to whatever host the caller wrote
-    return RequestFrame(app, lifecycle, tracing)
+    routes = {
+        "/v1/run": post(RunEndpoint(service, settings)),
+        "/v1/batch": post(BatchEndpoint(service, _batch_settings(settings))),
+        "/v1/agent": get(lambda: (200, card)),
+        "/v1/health": get(health),
+        "/v1/metrics": get(lambda: (200, settings.metrics().model_dump_json().encode())),
+    }
+    return RequestFrame(Routes(routes), lifecycle, tracing)
 
 
 def agent_card(
@@ -123,27 +109,6 @@ def _batch_settings(settings: TrafficSettings) -> BatchSettings:
         batch_timeout=settings.batch_timeout,
         count=settings.count_batch,
     )
-
-
-async def _say_no(request: Request, error: Exception) -> Response:
-    """Answer an unknown path or method."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    detail = {
-        404: "this port serves POST /v1/run, POST /v1/batch, GET /v1/agent, GET /v1/health and GET /v1/metrics",
-        405: f"the path serves {headers.get('Allow', 'another method')}",
-    }.get(status, "the request cannot be served")
-    problem = plain_problem(status, detail, request_id=request_id_of(request.scope))
-    return Response(problem.to_json(), status, headers, media_type=CONTENT_TYPE.decode())
-
-
-async def _say_sorry(request: Request, error: Exception) -> Response:
-    """Answer a fault of our own; uvicorn logs it."""
-    del error
-    problem = plain_problem(
-        500, "a fault of the server; its log has the request id", request_id=request_id_of(request.scope)
-    )
-    return Response(problem.to_json(), 500, media_type=CONTENT_TYPE.decode())
 
 
 class RunEndpoint:

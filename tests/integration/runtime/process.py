@@ -1,5 +1,6 @@
 """The runtime as a real process, and a client for it."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -84,15 +85,27 @@ class RuntimeProcess:
             self.process = subprocess.Popen(command, stdout=output, stderr=log, env=clean | environment)
 
     def log(self) -> list[Json]:
-        """Give the log's lines so far."""
+        """Give the log's lines so far, with those of all requests that were answered."""
         self._log_was_read = True
+        self._let_lines_be_written()
         return self._lines()
+
+    def _let_lines_be_written(self) -> None:
+        """A request's line is written behind its answer, and before anything that is asked after it is answered."""
+        serving = self._logged("serving") and self._logged("starting")
+        if serving and self.process.poll() is None:
+            connection = http.client.HTTPConnection("127.0.0.1", int(serving["management_port"]), timeout=1)
+            with contextlib.suppress(OSError, http.client.HTTPException):  # it ends, or its loop is blocked
+                connection.request("GET", "/livez")
+                connection.getresponse().read()
+            connection.close()
 
     def _lines(self) -> list[Json]:
         lines = self._log.read_bytes().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith(b"\n") and line.startswith(b"{")]
 
     def log_text(self) -> str:
+        self._let_lines_be_written()
         return self._log.read_text()
 
     def output(self) -> str:

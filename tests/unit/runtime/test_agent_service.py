@@ -180,6 +180,7 @@ async def test_a_failing_tool_is_opaque_outside_and_placed_in_the_log(caplog: py
 
     with caplog.at_level(logging.ERROR), pytest.raises(RunError) as raised:
         await harness.service.run(request())
+    await asyncio.sleep(0)  # the line is written behind the answer
 
     assert raised.value.outcome is Outcome.AGENT_FAILED
     assert "SECRET" not in raised.value.detail + caplog.messages[0]

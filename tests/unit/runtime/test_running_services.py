@@ -257,7 +257,9 @@ async def test_a_run_does_not_wait_for_what_it_does_without_and_is_told_when_it_
 ) -> None:
     async with running(tmp_path, "Never", base="old", extra="wrong") as services:
         monkeypatch.setattr(Extra, "initialize", fail)
-        async with Dependencies(services, Deps).for_run() as deps:
+        given = Dependencies(services, Deps).for_run()
+        assert given is not None
+        async with given as deps:
             assert deps.base.value == "old"
             with pytest.raises(ServiceUnavailableError, match=r"^extra \(Extra\) is not ready$"):
                 _ = deps.extra.value

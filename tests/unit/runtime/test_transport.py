@@ -1,13 +1,17 @@
 """The pieces of the transport that need no socket."""
 
+import asyncio
+import gc
 import json
 import time
+import weakref
 
 import pytest
 
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.http.asgi import Message, Receive, Scope, Send, respond
 from mizzen_runtime.http.body import ClientGone, read_run_body
+from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
 from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.management import ManagementApp
 from mizzen_runtime.http.problem import ProblemDetails, RequestRefused
@@ -177,3 +181,35 @@ async def test_readiness_follows_the_life_of_the_process(
 
     assert (lifecycle.phase, sent.status) == (phase, ready)
     assert sent.body.startswith(b"[")
+
+
+async def test_a_fault_of_our_own_is_told_without_its_text_and_goes_on_to_who_logs_it() -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("SECRET")
+
+    sent = Sent()
+
+    with pytest.raises(ValueError, match="SECRET"):
+        await RequestFrame(fail, Lifecycle(), Tracing())(scope_of(x_request_id="r1"), receiving(), sent)
+
+    problem = json.loads(sent.body)
+    assert (sent.status, problem["request_id"], "SECRET" in str(problem)) == (500, "r1", False)
+
+
+async def test_the_watch_for_a_client_that_leaves_is_no_garbage_behind_its_request() -> None:
+    async def stay() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    watch = CancelWhenClientLeaves(stay)
+    left = weakref.ref(watch)
+    gc.disable()
+    try:
+        async with watch:
+            await asyncio.sleep(0)
+        del watch
+        await asyncio.sleep(0)  # it is cancelled in the loop's next turn
+
+        assert left() is None
+    finally:
+        gc.enable()
