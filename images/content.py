@@ -75,7 +75,7 @@ IMAGES = {
         Image(
             "test-keeper",
             "tests/e2e/images/keeper/Containerfile",
-            ("tests/e2e/images/keeper/keeper_tools.py",),
+            ("tests/e2e/images/keeper/keeper.py",),
             seconds=5,
             context="tests/e2e/images/keeper",
             built_on="runtime",

@@ -4,7 +4,9 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 
 import pytest
 
@@ -12,7 +14,7 @@ from demo.installation import install_operator
 from devcluster import DevCluster
 from images.build import build
 from tests.conftest import FULL_SIZE, new_namespace, running_cluster
-from tests.support.load import Load, figures
+from tests.support.load import Asked, Figures, Load, figures
 from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.service_pods import DATABASE, PORTS, ServicePods, password_of
 from tests.support.waiting import wait_for
@@ -20,7 +22,11 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.timeout(900)  # kubelet takes its time
 
 RATE = 100 if FULL_SIZE else 10
-"""Requests a second; on a machine that is too busy for them, as many as it answers."""
+"""Requests a second that are asked for."""
+LEAST_RATE = 95 if FULL_SIZE else 0
+"""Those that must be answered. At full size the machine is ours; else they are as many as it has time for."""
+NEW_CONNECTIONS = 0.2
+"""The share of the workers each of whose requests has a connection of its own."""
 CAREFUL_RATE = 4
 """The same of the agent that is given what cannot be used."""
 PERIOD = 0.5
@@ -36,10 +42,18 @@ SECONDS_AFTERWARDS = 10
 SERVICES = ("database", "cache", "api", "model")
 
 
+TOOL: Object = {
+    "agent": {"instructions": "Keep it.", "capabilities": [{"PythonTools": {"tools": ["keeper:keep"]}}]},
+}
+"""An agent in YAML. Its model calls the tool that keeps a text: two requests to the model for each of the agent's."""
+OWN_CODE: Object = {"agent": None, "entrypoint": "keeper:agent"}
+"""One that keeps the text before it asks its model: one request to it, so that 100 a second fit on two cores."""
+
+
 class Keeper:
     """An agent that keeps what it is told in a database and a cache, sends it to an API, and answers with it."""
 
-    def __init__(self, name: str, namespace: Namespace, image: str, user: str, *, replicas: int) -> None:
+    def __init__(self, name: str, namespace: Namespace, image: str, user: str, *, kind: Object, replicas: int) -> None:
         """Apply it, with the credentials of a user; `wait_ready` before it is asked."""
         self.name = name
         self._namespace = namespace
@@ -47,7 +61,7 @@ class Keeper:
             named = {"name": f"{name}-{service}"}
             namespace.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": named, "data": settings})
         self.set_credentials(user)
-        namespace.apply(self._agent(image, replicas))
+        namespace.apply(self._agent(image, kind, replicas))
 
     @property
     def url(self) -> str:
@@ -95,12 +109,12 @@ class Keeper:
         condition = self._namespace.condition(self.name, "ConfigResolved")
         return "" if condition["status"] == "True" else str(condition["message"])
 
-    def _agent(self, image: str, replicas: int) -> Object:
+    def _agent(self, image: str, kind: Object, replicas: int) -> Object:
         key = {"secretKeyRef": {"name": self.secret("model"), "key": "token"}}
         model = {"model": "vllm:keeper", "baseUrl": f"{self._web_url}/model", "apiKey": key}
         return agent_deployment(
             self.name,
-            agent={"instructions": "Keep it.", "capabilities": [{"PythonTools": {"tools": ["keeper_tools:keep"]}}]},
+            **kind,
             models=[model],
             services=[
                 self._service("database", "DatabaseService", "postgres"),
@@ -133,7 +147,7 @@ class UnderLoad:
     """An agent whose Secrets have been changed a moment ago, and that is asked all the time."""
 
     agent: Keeper
-    load: Load
+    loads: tuple[Load, ...]
     services: ServicePods
     changed_at: float
     """When (`time.monotonic`)."""
@@ -160,18 +174,34 @@ class UnderLoad:
 
     def wait_for_answers(self, count: int) -> None:
         """Wait for the ends of so many more requests."""
-        wanted = len(self.load.asked) + count
-        wait_for(lambda: len(self.load.asked) >= wanted, f"{count} more answers", seconds=60, interval=0.2)
+        wanted = len(self.asked()) + count
+        wait_for(lambda: len(self.asked()) >= wanted, f"{count} more answers", seconds=60, interval=0.2)
 
-    def check(self) -> None:
-        """Check that no request has failed and no process ended."""
-        self.say(str(figures(list(self.load.asked))))
-        assert self.load.lost() == []
+    def asked(self) -> list[Asked]:
+        """Give the requests that have ended."""
+        return [one for load in self.loads for one in list(load.asked)]
+
+    def check(self) -> Figures:
+        """Check that no request has failed and no process ended; give what the requests amount to."""
+        summed = figures(self.asked())
+        self.say(f"{summed}; {sum(load.connections for load in self.loads)} connections")
+        assert [one for load in self.loads for one in load.lost()] == []
         assert self.agent.processes() == self.processes
+        return summed
 
     def say(self, text: str) -> None:
         """Tell who looks at the tests' output."""
         sys.stdout.write(f"{self.agent.name}: {text}\n")
+
+
+def loads_of(agent: Keeper, rate: int) -> tuple[Load, Load]:
+    """Give workers for a number of requests a second: some with a new connection for each request, most without."""
+    workers = round(PERIOD * rate)
+    new = max(1, round(NEW_CONNECTIONS * workers))
+    return (
+        Load(agent.url, workers=new, pooled=False, period=PERIOD, ramp=PERIOD),
+        Load(agent.url, workers=workers - new, pooled=True, period=PERIOD, ramp=PERIOD),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -206,26 +236,23 @@ def under_load(home: Namespace, images: dict[str, str]) -> Iterator[dict[str, Un
     """
     services = ServicePods(home, images["test-services"])
     agents = []
-    for name, replicas in (("rotated", 2), ("careful", 1)):
+    for name, kind, replicas in (("rotated", OWN_CODE, 2), ("careful", TOOL, 1)):
         services.create_user(f"{name}_1")
-        agents.append(Keeper(name, home, images["test-keeper"], f"{name}_1", replicas=replicas))
+        agents.append(Keeper(name, home, images["test-keeper"], f"{name}_1", kind=kind, replicas=replicas))
     for agent in agents:
         agent.wait_ready()
     rotated, careful = agents
-    loads = [
-        Load(agent.url, workers=round(PERIOD * rate), pooled=False, period=PERIOD, ramp=PERIOD)
-        for agent, rate in ((rotated, RATE), (careful, CAREFUL_RATE))
-    ]
-    with loads[0], loads[1]:
-        wait_for(lambda: min(len(load.asked) for load in loads) >= RATE, "the first answers")
+    given = {"rotated": loads_of(rotated, RATE), "careful": loads_of(careful, CAREFUL_RATE)}
+    with ExitStack() as stack:
+        for load in chain.from_iterable(given.values()):
+            stack.enter_context(load)
+        wait_for(lambda: all(load.asked for load in chain.from_iterable(given.values())), "the first answers")
         services.create_user("rotated_2")
         rotated.set_credentials("rotated_2")
         careful.set_secrets({"database": {"username": "careful_1", "password": "of-nobody"}})
         careful.delete_secret("cache")
         changed_at = time.monotonic()
-        yield {
-            agent.name: UnderLoad(agent, load, services, changed_at) for agent, load in zip(agents, loads, strict=True)
-        }
+        yield {agent.name: UnderLoad(agent, given[agent.name], services, changed_at) for agent in agents}
 
 
 def test_kubelet_syncs_as_it_does_by_default(plain_cluster: DevCluster) -> None:
@@ -242,9 +269,10 @@ def test_new_credentials_are_in_use_within_two_minutes_and_the_old_ones_can_go(
     rotated.wait_until_used_as("rotated_2", before="rotated_1")
     rotated.services.drop_user("rotated_1")
     rotated.wait_for_answers(SECONDS_AFTERWARDS * RATE)
-    rotated.check()
+    summed = rotated.check()
     assert rotated.services.database_users()["rotated_1"] == 0
     assert rotated.services.cache_users()["rotated_1"] == 0
+    assert summed.per_second >= LEAST_RATE
 
 
 def test_a_wrong_password_and_a_deleted_secret_change_nothing_and_are_told(under_load: dict[str, UnderLoad]) -> None:

@@ -2,16 +2,19 @@
 
 PUT /keys/model, /keys/api      a JSON list: the keys that count from now on
 GET /uses                       for each of the two, each key's `count` and `seconds_ago`
-POST /model/chat/completions    OpenAI's: calls the tool `keep` with what it is told, then says what that gave
+POST /model/chat/completions    OpenAI's: calls the tool `keep` with what it is told, then says what that gave;
+                                without tools it says what its instructions are
 GET /api/echo?query=…           gives the query as `text`
+
+One thread, and no more of HTTP than its callers use: it shares a machine with what is tested.
 """
 
+import asyncio
 import json
-import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,7 +34,6 @@ class Door:
     """Lets in whoever has a key that counts."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._keys: frozenset[str] = frozenset()
         self._uses: defaultdict[str, Use] = defaultdict(Use)
 
@@ -42,27 +44,56 @@ class Door:
     def lets_in(self, authorization: str) -> bool:
         """Note the use of a key, and tell whether it counts."""
         key = authorization.removeprefix("Bearer ")
-        with self._lock:
-            use = self._uses[key]
-            use.count, use.last = use.count + 1, time.monotonic()
+        use = self._uses[key]
+        use.count, use.last = use.count + 1, time.monotonic()
         return key in self._keys
 
     def uses(self) -> dict[str, Json]:
         """Tell how each key was used."""
         now = time.monotonic()
-        with self._lock:
-            return {key: {"count": use.count, "seconds_ago": now - use.last} for key, use in self._uses.items()}
+        return {key: {"count": use.count, "seconds_ago": now - use.last} for key, use in self._uses.items()}
 
 
 DOORS = {"model": Door(), "api": Door()}
 
 
-def answer_of_model(messages: list[Json]) -> tuple[Json, str]:
+@dataclass
+class Request:
+    """What is asked."""
+
+    method: str
+    path: str
+    query: str
+    authorization: str
+    body: bytes
+
+
+@dataclass
+class Answer:
+    """What is answered."""
+
+    status: int
+    content: bytes
+    content_type: str = "application/json"
+
+    @classmethod
+    def of(cls, status: int, content: Json) -> "Answer":
+        """Give an object."""
+        return cls(status, json.dumps(content).encode())
+
+    def encoded(self) -> bytes:
+        """Give it as it is sent."""
+        head = f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\ncontent-type: {self.content_type}\r\n"
+        return f"{head}content-length: {len(self.content)}\r\n\r\n".encode() + self.content
+
+
+def what_the_model_says(asked: Json) -> tuple[Json, str]:
     """Give what the model says next, and why it ends there."""
-    content = messages[-1]["content"]
-    if messages[-1]["role"] == "tool":
-        return {"role": "assistant", "content": content}, "stop"
-    function = {"name": "keep", "arguments": json.dumps({"text": content})}
+    first, last = asked["messages"][0], asked["messages"][-1]
+    if last["role"] == "tool" or not asked.get("tools"):
+        said = last if last["role"] == "tool" else first
+        return {"role": "assistant", "content": said["content"]}, "stop"
+    function = {"name": "keep", "arguments": json.dumps({"text": last["content"]})}
     call = {"id": "call-1", "type": "function", "function": function}
     return {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
 
@@ -73,10 +104,11 @@ def completion(kind: str, choice: Json, **more: Any) -> Json:
 
 
 def chunks(message: Json, reason: str) -> bytes:
-    """Give an answer as a stream of server-sent events, a text word by word."""
+    """Give an answer as a stream of server-sent events, a text in two pieces."""
     if reason == "stop":
-        first, *others = message["content"].split(" ")
-        deltas = [{**message, "content": first}, *({"content": f" {word}"} for word in others)]
+        text = message["content"]
+        middle = len(text) // 2
+        deltas = [{**message, "content": text[:middle]}, {"content": text[middle:]}]
     else:
         deltas = [{**message, "tool_calls": [{"index": 0, **call} for call in message["tool_calls"]]}]
     ends = [({"delta": delta, "finish_reason": None}) for delta in deltas] + [{"delta": {}, "finish_reason": reason}]
@@ -84,62 +116,61 @@ def chunks(message: Json, reason: str) -> bytes:
     return "".join(f"data: {event}\n\n" for event in (*events, "[DONE]")).encode()
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers one request after the other on a connection."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    timeout = 300
-
-    def do_PUT(self) -> None:
-        DOORS[self.path.removeprefix("/keys/")].set_keys(json.loads(self._body()))
-        self._send(200, {})
-
-    def do_POST(self) -> None:
-        asked = json.loads(self._body())
-        if not DOORS["model"].lets_in(self.headers["authorization"]):
-            self._send(401, {"error": {"message": "no such key", "code": "invalid_api_key"}})
-            return
-        message, reason = answer_of_model(asked["messages"])
-        if asked.get("stream"):
-            self._send_bytes(200, chunks(message, reason), "text/event-stream")
-            return
-        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
-        self._send(200, completion("chat.completion", {"message": message, "finish_reason": reason}, usage=usage))
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        if url.path == "/uses":
-            self._send(200, {name: door.uses() for name, door in DOORS.items()})
-        elif DOORS["api"].lets_in(self.headers.get("authorization", "")):
-            self._send(200, {"text": parse_qs(url.query).get("query", [""])[0]})
-        else:
-            self._send(401, {})
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-        """Keep quiet."""
-
-    def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers["content-length"]))
-
-    def _send(self, status: int, answer: Json) -> None:
-        self._send_bytes(status, json.dumps(answer).encode(), "application/json")
-
-    def _send_bytes(self, status: int, content: bytes, content_type: str) -> None:
-        self.send_response(status)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+def answer_of_model(request: Request) -> Answer:
+    if not DOORS["model"].lets_in(request.authorization):
+        return Answer.of(401, {"error": {"message": "no such key", "code": "invalid_api_key"}})
+    asked = json.loads(request.body)
+    message, reason = what_the_model_says(asked)
+    if asked.get("stream"):
+        return Answer(200, chunks(message, reason), "text/event-stream")
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    return Answer.of(200, completion("chat.completion", {"message": message, "finish_reason": reason}, usage=usage))
 
 
-class Server(ThreadingHTTPServer):
-    """Takes many connections at once."""
+def answer_of_api(request: Request) -> Answer:
+    if not DOORS["api"].lets_in(request.authorization):
+        return Answer.of(401, {})
+    return Answer.of(200, {"text": parse_qs(request.query).get("query", [""])[0]})
 
-    daemon_threads = True
-    request_queue_size = 1024
+
+def answer_to(request: Request) -> Answer:
+    if request.method == "PUT":
+        DOORS[request.path.removeprefix("/keys/")].set_keys(json.loads(request.body))
+        return Answer.of(200, {})
+    if request.method == "POST":
+        return answer_of_model(request)
+    if request.path == "/uses":
+        return Answer.of(200, {name: door.uses() for name, door in DOORS.items()})
+    return answer_of_api(request)
+
+
+async def next_request(reader: asyncio.StreamReader) -> Request:
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ")
+    named = (line.partition(":") for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in named}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    url = urlsplit(target)
+    return Request(method, url.path, url.query, headers.get("authorization", ""), body)
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request after the other on a connection."""
+    try:
+        while True:
+            writer.write(answer_to(await next_request(reader)).encoded())
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):  # who asked has left
+        pass
+    finally:
+        writer.close()
+
+
+async def main() -> None:
+    server = await asyncio.start_server(serve, "", PORT, backlog=1024)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
-    Server(("", PORT), Handler).serve_forever()
+    asyncio.run(main())
