@@ -29,7 +29,8 @@ test: setup lint  ## Every check and test, at small size
 
 test-long: setup lint  ## Every check and test, at full size
 	@$(MAKE) --no-print-directory test-neighbours
-	MIZZEN_TEST_SIZE=full $(PYTEST) --timeout 1800 -o faulthandler_timeout=4000
+	MIZZEN_TEST_SIZE=full $(PYTEST) -m "not alone" --timeout 1800 -o faulthandler_timeout=4000
+	MIZZEN_TEST_SIZE=full $(PYTHON) -m pytest -m alone --timeout 1800 -o faulthandler_timeout=4000
 
 # What the tests run against is built before they start: a test's time limit is no measure for a compiler.
 test-neighbours:

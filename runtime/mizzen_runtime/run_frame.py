@@ -210,7 +210,7 @@ class Run:
         self._frames.metrics.observe(outcome, seconds)
         self._attempts.settle(outcome)
         tokens = (self.usage.input_tokens, self.usage.output_tokens)
-        # In the loop's next turn: by then the answer is on its way, which the line would have held up by a tenth.
+        # In the loop's next turn: by then the answer is on its way, and is not held up by the line.
         asyncio.get_running_loop().call_soon(
             partial(log_end, outcome, seconds, self._attempts, tokens=tokens, failure=failure, cause=error)
         )

@@ -18,7 +18,8 @@ from devcluster.spec import load_node
 from mizzen_api.breakers import DEFAULT_BREAKER
 from mizzen_api.names import TRAFFIC_PORT
 from tests.conftest import Platform
-from tests.integration.runtime.model_server import Behaviour, Exchange, ModelServer, fails, says
+from tests.integration.runtime.model_exchange import Exchange
+from tests.integration.runtime.model_server import Behaviour, ModelServer, fails, says
 from tests.support.http import call
 from tests.support.namespace import Namespace, agent_deployment
 from tests.support.waiting import wait_for

@@ -34,7 +34,7 @@ SECONDS = 3600 if FULL_SIZE else 300
 """For all of it. A machine that does other work too takes its time, and loses nothing either."""
 
 
-pytestmark = pytest.mark.timeout(SECONDS)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(SECONDS)]
 
 
 @pytest.fixture

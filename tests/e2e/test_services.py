@@ -19,7 +19,7 @@ from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.service_pods import DATABASE, PORTS, ServicePods, password_of
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(900)  # kubelet takes its time
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]  # kubelet takes its time
 
 RATE = 100 if FULL_SIZE else 10
 """Requests a second that are asked for."""

@@ -13,6 +13,8 @@ from tests.integration.runtime.process import Json, RuntimeProcess, config_of, u
 from tests.support.echo_model import EchoModel
 from tests.support.load import Asked, Ending, Load, figures
 
+pytestmark = pytest.mark.alone
+
 RUNNING = QUEUED = 20 if FULL_SIZE else 8
 MODEL_SECONDS = 0.4
 """What an answer takes: so that `RUNNING` of them need a part of one core only."""
