@@ -25,6 +25,8 @@ RATE = 100 if FULL_SIZE else 10
 """Requests a second that are asked for."""
 LEAST_RATE = 95 if FULL_SIZE else 0
 """Those that must be answered. At full size the machine is ours; else they are as many as it has time for."""
+KEYED_RATE = 20 if FULL_SIZE else 4
+"""Those of the agent that asks a model: four fifths of what a request costs are the model's client."""
 NEW_CONNECTIONS = 0.2
 """The share of the workers each of whose requests has a connection of its own."""
 CAREFUL_RATE = 4
@@ -39,29 +41,46 @@ TOLD_SECONDS = 60
 """Until the operator tells of it, at most."""
 SECONDS_AFTERWARDS = 10
 """Worth of requests that are awaited when the old credentials are gone."""
-SERVICES = ("database", "cache", "api", "model")
+SERVICES = ("database", "cache", "api")
 
 
-TOOL: Object = {
-    "agent": {"instructions": "Keep it.", "capabilities": [{"PythonTools": {"tools": ["keeper:keep"]}}]},
+@dataclass(frozen=True)
+class Kind:
+    """How an agent is made, and what it is asked."""
+
+    spec: Object
+    replicas: int
+    rate: int
+    stream_every: int = 5
+    uses: tuple[str, ...] = (*SERVICES, "model")
+
+
+KINDS = {
+    "rotated": Kind({"entrypoint": "keeper:Keeper"}, replicas=2, rate=RATE, stream_every=0, uses=SERVICES),
+    "keyed": Kind({"entrypoint": "keeper:agent"}, replicas=1, rate=KEYED_RATE),
+    "careful": Kind(
+        {"agent": {"instructions": "Keep it.", "capabilities": [{"PythonTools": {"tools": ["keeper:keep"]}}]}},
+        replicas=1,
+        rate=CAREFUL_RATE,
+    ),
 }
-"""An agent in YAML. Its model calls the tool that keeps a text: two requests to the model for each of the agent's."""
-OWN_CODE: Object = {"agent": None, "entrypoint": "keeper:agent"}
-"""One that keeps the text before it asks its model: one request to it, so that 100 a second fit on two cores."""
+"""Own code that asks no model, own code that asks one, and a model that calls the tool: each way to be given services.
+Only what a model writes comes in pieces; the first is not streamed."""
 
 
 class Keeper:
     """An agent that keeps what it is told in a database and a cache, sends it to an API, and answers with it."""
 
-    def __init__(self, name: str, namespace: Namespace, image: str, user: str, *, kind: Object, replicas: int) -> None:
+    def __init__(self, name: str, namespace: Namespace, image: str, user: str) -> None:
         """Apply it, with the credentials of a user; `wait_ready` before it is asked."""
         self.name = name
+        self.kind = KINDS[name]
         self._namespace = namespace
         for service, settings in self._settings().items():
             named = {"name": f"{name}-{service}"}
             namespace.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": named, "data": settings})
         self.set_credentials(user)
-        namespace.apply(self._agent(image, kind, replicas))
+        namespace.apply(self._agent(image))
 
     @property
     def url(self) -> str:
@@ -81,7 +100,7 @@ class Keeper:
             "api": {"bearer_token": password_of(user)},
             "model": {"token": password_of(user)},
         }
-        self.set_secrets({service: contents[service] for service in services or SERVICES})
+        self.set_secrets({service: contents[service] for service in services or self.kind.uses})
 
     def set_secrets(self, contents: dict[str, dict[str, str]]) -> None:
         """Change the Secrets of services in one go."""
@@ -109,20 +128,20 @@ class Keeper:
         condition = self._namespace.condition(self.name, "ConfigResolved")
         return "" if condition["status"] == "True" else str(condition["message"])
 
-    def _agent(self, image: str, kind: Object, replicas: int) -> Object:
+    def _agent(self, image: str) -> Object:
         key = {"secretKeyRef": {"name": self.secret("model"), "key": "token"}}
         model = {"model": "vllm:keeper", "baseUrl": f"{self._web_url}/model", "apiKey": key}
         return agent_deployment(
             self.name,
-            **kind,
-            models=[model],
+            **{"agent": None, **self.kind.spec},
+            models=[model] if "model" in self.kind.uses else None,
             services=[
                 self._service("database", "DatabaseService", "postgres"),
                 self._service("cache", "CacheService", "redis"),
                 self._service("api", "ExternalAPIService", "http"),
             ],
             pod={"image": image},
-            replicas=replicas,
+            replicas=self.kind.replicas,
         )
 
     def _service(self, name: str, interface: str, implementation: str) -> Object:
@@ -157,7 +176,7 @@ class UnderLoad:
     def __post_init__(self) -> None:
         self.processes = self.agent.processes()
 
-    def wait_until_used_as(self, user: str, *, before: str, services: tuple[str, ...] = SERVICES) -> None:
+    def wait_until_used_as(self, user: str, *, before: str, services: tuple[str, ...]) -> None:
         """Wait until services are used as a user and as the one before no longer; say how long it took."""
         missing = list(services)
 
@@ -194,13 +213,14 @@ class UnderLoad:
         sys.stdout.write(f"{self.agent.name}: {text}\n")
 
 
-def loads_of(agent: Keeper, rate: int) -> tuple[Load, Load]:
-    """Give workers for a number of requests a second: some with a new connection for each request, most without."""
-    workers = round(PERIOD * rate)
+def loads_of(agent: Keeper) -> tuple[Load, Load]:
+    """Give workers: some with a new connection for each request, most without."""
+    kind = agent.kind
+    workers = round(PERIOD * kind.rate)
     new = max(1, round(NEW_CONNECTIONS * workers))
     return (
-        Load(agent.url, workers=new, pooled=False, period=PERIOD, ramp=PERIOD),
-        Load(agent.url, workers=workers - new, pooled=True, period=PERIOD, ramp=PERIOD),
+        Load(agent.url, workers=new, pooled=False, period=PERIOD, ramp=PERIOD, stream_every=kind.stream_every),
+        Load(agent.url, workers=workers - new, pooled=True, period=PERIOD, ramp=PERIOD, stream_every=kind.stream_every),
     )
 
 
@@ -230,29 +250,29 @@ def home(plain_cluster: DevCluster, images: dict[str, str]) -> Iterator[Namespac
 
 @pytest.fixture(scope="module")
 def under_load(home: Namespace, images: dict[str, str]) -> Iterator[dict[str, UnderLoad]]:
-    """Two agents by name. One was given the credentials of another user, the other ones that cannot be used.
+    """Agents by name. Two were given the credentials of another user, the third ones that cannot be used.
 
-    Both at the same moment: kubelet takes its time, for both at once.
+    All at the same moment: kubelet takes its time, for all at once.
     """
     services = ServicePods(home, images["test-services"])
-    agents = []
-    for name, kind, replicas in (("rotated", OWN_CODE, 2), ("careful", TOOL, 1)):
+    agents = {}
+    for name in KINDS:
         services.create_user(f"{name}_1")
-        agents.append(Keeper(name, home, images["test-keeper"], f"{name}_1", kind=kind, replicas=replicas))
-    for agent in agents:
+        agents[name] = Keeper(name, home, images["test-keeper"], f"{name}_1")
+    for agent in agents.values():
         agent.wait_ready()
-    rotated, careful = agents
-    given = {"rotated": loads_of(rotated, RATE), "careful": loads_of(careful, CAREFUL_RATE)}
+    given = {name: loads_of(agent) for name, agent in agents.items()}
     with ExitStack() as stack:
         for load in chain.from_iterable(given.values()):
             stack.enter_context(load)
         wait_for(lambda: all(load.asked for load in chain.from_iterable(given.values())), "the first answers")
-        services.create_user("rotated_2")
-        rotated.set_credentials("rotated_2")
-        careful.set_secrets({"database": {"username": "careful_1", "password": "of-nobody"}})
-        careful.delete_secret("cache")
+        for name in ("rotated", "keyed"):
+            services.create_user(f"{name}_2")
+            agents[name].set_credentials(f"{name}_2")
+        agents["careful"].set_secrets({"database": {"username": "careful_1", "password": "of-nobody"}})
+        agents["careful"].delete_secret("cache")
         changed_at = time.monotonic()
-        yield {agent.name: UnderLoad(agent, given[agent.name], services, changed_at) for agent in agents}
+        yield {name: UnderLoad(agent, given[name], services, changed_at) for name, agent in agents.items()}
 
 
 def test_kubelet_syncs_as_it_does_by_default(plain_cluster: DevCluster) -> None:
@@ -265,14 +285,18 @@ def test_kubelet_syncs_as_it_does_by_default(plain_cluster: DevCluster) -> None:
 def test_new_credentials_are_in_use_within_two_minutes_and_the_old_ones_can_go(
     under_load: dict[str, UnderLoad],
 ) -> None:
-    rotated = under_load["rotated"]
-    rotated.wait_until_used_as("rotated_2", before="rotated_1")
-    rotated.services.drop_user("rotated_1")
-    rotated.wait_for_answers(SECONDS_AFTERWARDS * RATE)
-    summed = rotated.check()
-    assert rotated.services.database_users()["rotated_1"] == 0
-    assert rotated.services.cache_users()["rotated_1"] == 0
-    assert summed.per_second >= LEAST_RATE
+    rotated, keyed = under_load["rotated"], under_load["keyed"]
+    for one in (rotated, keyed):
+        one.wait_until_used_as(f"{one.agent.name}_2", before=f"{one.agent.name}_1", services=one.agent.kind.uses)
+    for one in (rotated, keyed):
+        one.services.drop_user(f"{one.agent.name}_1")
+    for one in (rotated, keyed):
+        one.wait_for_answers(SECONDS_AFTERWARDS * one.agent.kind.rate)
+    summed = [one.check() for one in (rotated, keyed)]
+    for one in (rotated, keyed):
+        assert one.services.database_users()[f"{one.agent.name}_1"] == 0
+        assert one.services.cache_users()[f"{one.agent.name}_1"] == 0
+    assert summed[0].per_second >= LEAST_RATE
 
 
 def test_a_wrong_password_and_a_deleted_secret_change_nothing_and_are_told(under_load: dict[str, UnderLoad]) -> None:

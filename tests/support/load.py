@@ -126,7 +126,7 @@ class Load:
             workers: How many requests are under way at any time.
             pooled: Whether connections are kept and used again; else each request has one of its own.
             period: Seconds from one request of a worker to its next; all are one after the other without it.
-            stream_every: One of so many requests is streamed.
+            stream_every: One of so many requests is streamed; none if it is 0.
             limit: Seconds that a request may take.
             ramp: Seconds over which the workers start, so that they do not ask in step.
         """
@@ -202,7 +202,7 @@ class Load:
                 due += self._period
             if self._stop.is_set():
                 return
-            streamed = (worker + number) % self._stream_every == 0
+            streamed = self._stream_every > 0 and (worker + number) % self._stream_every == 0
             question = f"{uuid.uuid4().hex} {worker}.{number} {_WORDS}"
             begun = time.monotonic()
             ending, detail = await self._ask(session, question, streamed=streamed)

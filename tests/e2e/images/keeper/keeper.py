@@ -1,13 +1,15 @@
-"""Two ways to one answer, which is right only if database, cache and API each did what they were asked for.
+"""Three ways to one answer, which is right only if database, cache and API each did what they were asked for.
 
 `keep` is a tool: the model asks for it, and then says what it gave. `agent` has kept the text before it asks its model,
-and asks it once.
+and asks it once. `Keeper` asks none.
 """
 
 from dataclasses import dataclass
 
+from pydantic import RootModel
 from pydantic_ai import Agent, RunContext
 
+from mizzen_runtime.production_agent import ProductionAgentBase
 from mizzen_runtime.services import CacheService, DatabaseService, ExternalAPIService
 
 SECONDS_IN_CACHE = 60
@@ -45,3 +47,16 @@ async def kept(context: RunContext[Services]) -> str:
     """Give what the model is to say."""
     services = context.deps
     return await keep(str(context.prompt), services.database, services.cache, services.api)
+
+
+class Text(RootModel[str]):
+    """What is kept, and what that gave."""
+
+
+class Keeper(ProductionAgentBase[Text, Text]):
+    """Keeps what it is told."""
+
+    async def _process_core_request(self, request: Text) -> Text:
+        services = self.services
+        database, cache = services.get(DatabaseService), services.get(CacheService)
+        return Text(await keep(request.root, database, cache, services.get(ExternalAPIService)))
