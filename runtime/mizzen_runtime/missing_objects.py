@@ -1,4 +1,7 @@
-"""What is said of a Secret or ConfigMap that is missing, or lacks a key: the one place for its words and its remedy."""
+"""What a pod says of a mounted Secret or ConfigMap that is missing, or lacks a key: its words and its remedy.
+
+What only Kubernetes can see, such as a variable's Secret, the operator's `status.pod_status` and `pod_events` tell.
+"""
 
 from typing import Literal
 

@@ -40,7 +40,7 @@ from mizzen_runtime.thread_pool import THREADS, thread_pool
 
 TOO_LATE = "the answer was not complete within the time that a request may take"
 _SERVICES_TOO_LATE = "the agent's services were not ready within the request's time"
-_FEWEST = 10
+_MIN_REQUESTS = 10
 """Requests that there must have been lately before anything is said of their failures."""
 _DEGRADED_PERCENT = 10
 _UNHEALTHY_PERCENT = 90
@@ -191,7 +191,7 @@ class ProductionAgentBase(ABC, Generic[RequestT, AnswerT]):
         """Tell how the agent is. What makes it degraded is the share of requests that failed lately, never one."""
         metrics = self.metrics
         return AgentHealth(
-            status=self._platform.status() if self._platform.status is not None else status_of(metrics),
+            status=self._platform.status() if self._platform.status is not None else status_outside_a_pod(metrics),
             uptime_seconds=metrics.uptime_seconds,
             memory_mb=metrics.memory_usage_mb,
             success_rate=metrics.success_rate_percent,
@@ -318,8 +318,8 @@ def _own_platform(name: str, config: AgentConfig) -> Platform:
     return Platform(Frames(gate, metrics, in_flight), thread_pool(config.max_threads))
 
 
-def status_of(metrics: AgentMetrics) -> HealthStatus:
+def status_outside_a_pod(metrics: AgentMetrics) -> HealthStatus:
     """Tell how an agent is whose metrics are all that is known of it."""
-    if metrics.window_requests < _FEWEST or metrics.error_rate_percent < _DEGRADED_PERCENT:
+    if metrics.window_requests < _MIN_REQUESTS or metrics.error_rate_percent < _DEGRADED_PERCENT:
         return "healthy"
     return "degraded" if metrics.error_rate_percent < _UNHEALTHY_PERCENT else "unhealthy"

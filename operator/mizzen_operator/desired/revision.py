@@ -1,10 +1,10 @@
 """A revision: all that runs in an agent's pods, and its name.
 
 Whatever changes what a pod runs makes a new revision, and rolls: the agent, the names, order and addresses of its
-models, the list of its services and their settings in the resource itself, the settings of its pods, the image. The
-number of pods does not, nor does what the pods take up while they run: the level of their log
-(`live_config_map`). The contents of ConfigMaps and Secrets that the resource refers to do not either: the pods
-reload them (`mizzen_runtime.mounted_files`).
+models, the list of its services and their settings in the resource itself, its limits, when it counts as healthy, the
+settings of its pods, the image. The number of pods does not, nor does what the pods take up while they run: the level
+of their log (`live_config_map`). The contents of ConfigMaps and Secrets that the resource refers to do not either: the
+pods reload them (`mizzen_runtime.mounted_files`).
 
 A revision is rendered from a spec, and kept whole in its ConfigMap: another release of the operator, which renders the
 same spec in another way or has another default image, reads it back and leaves the pods as they are. What is read back

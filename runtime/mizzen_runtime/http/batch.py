@@ -36,9 +36,9 @@ from mizzen_runtime.http.body import (
 )
 from mizzen_runtime.http.deadline import seconds_allowed
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
-from mizzen_runtime.http.failures import problem_of
 from mizzen_runtime.http.ndjson import CONTENT_TYPE as NDJSON
 from mizzen_runtime.http.ndjson import LineTooLong, NdjsonBody
+from mizzen_runtime.http.outcomes import problem_of
 from mizzen_runtime.http.problem import ProblemDetails, RequestRefused, plain_problem
 from mizzen_runtime.http.request_frame import request_id_of
 
@@ -76,7 +76,7 @@ class BatchEndpoint:
      3. `CancelWhenClientLeaves`: from here on everything ends when the client leaves.
      4. `in_order`: items are begun as there is room, and answers are given in the items' order.
      5. `_Batch.answer`: each item is a request with an id of its own: it counts as in flight, is checked, and goes the
-        way of `RunEndpoint` from its 6th step on, behind all single requests.
+        way of `RunEndpoint` from its 7th step on, behind all single requests.
      6. `BatchEndpoint._send`: each result, as soon as those before it are sent.
     The batch itself is only counted.
     """

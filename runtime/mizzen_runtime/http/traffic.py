@@ -27,7 +27,7 @@ from mizzen_runtime.http.batch import SLOW_READER_SECONDS, BatchEndpoint, BatchS
 from mizzen_runtime.http.body import BodyKinds, ClientGone, RunBody, read_run_body, too_slow
 from mizzen_runtime.http.deadline import seconds_allowed
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
-from mizzen_runtime.http.failures import problem_of
+from mizzen_runtime.http.outcomes import problem_of
 from mizzen_runtime.http.problem import RequestRefused
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.http.routes import Routes, get, post
@@ -116,18 +116,18 @@ class RunEndpoint:
 
     The order of a request's steps, all of them:
      1. `RequestFrame`: it gets its id, and its trace.
-     2. `RunEndpoint.__call__`: its time begins.
-     3. `AgentService.receiving`: it counts as in flight.
-     4. `seconds_allowed` and `read_run_body`: its deadline is set, its body read and checked.
-     5. `CancelWhenClientLeaves`: from here on it ends when its client leaves.
-     6. `run_frame.Run`: its one observation, whatever comes.
-     7. `AdmissionGate.admitted`: it waits for its turn, or is refused.
-     8. `Dependencies.for_run`: its services, in a request scope of the container.
-     9. `AgentInForce.current`: the agent as it is now, also if it is reloaded meanwhile.
-    10. `ProductionAgentBase._process_core_request`: the run itself, of a model with its output schema enforced, or of
-        own code.
+     2. `Routes`: who answers its path and method.
+     3. `RunEndpoint.__call__`: its time begins.
+     4. `AgentService.receiving`: it counts as in flight.
+     5. `seconds_allowed` and `read_run_body`: its deadline is set, its body read and checked.
+     6. `CancelWhenClientLeaves`: from here on it ends when its client leaves.
+     7. `run_frame.Run`: its one observation, whatever comes.
+     8. `AdmissionGate.admitted`: it waits for its turn, or is refused.
+     9. `Dependencies.for_run`: its services, in a request scope of the container.
+    10. `ProductionAgentBase.answer_in` or `pieces_in`: the run itself, of own code, or of a model with its output
+        schema enforced; `AgentInForce.current` is the model's agent as it is now, also if it is reloaded meanwhile.
     11. `RunEndpoint._answer`: the answer, or problem details.
-    An item of a batch goes the same way; `BatchEndpoint` says how it comes to its sixth step.
+    An item of a batch goes the same way; `BatchEndpoint` says how it comes to its seventh step.
     """
 
     def __init__(self, service: AgentService, settings: TrafficSettings) -> None:

@@ -1,7 +1,8 @@
 """What an agent may be given: the interfaces of services, and their errors.
 
 A stable import path for own code: what it has here stays under these names. `docs/services.md` teaches it. An interface
-of one's own is a Protocol like these, and equal in rank.
+of one's own is a Protocol like these, and equal in rank. `mizzen_runtime.service_wiring` finds what the names in
+`spec.services` stand for, and gives each its settings.
 """
 
 from typing import Any, Protocol, runtime_checkable
