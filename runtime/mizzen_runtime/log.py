@@ -8,6 +8,7 @@ line, and is imported before the first probe is answered (bench/RESULTS.md has t
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -20,7 +21,9 @@ from typing import Any, Literal, TextIO
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _MAX_FRAMES = 12
-_encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
+_MAX_DEPTH = 8
+"""Of what callers add; what is deeper, or holds itself, is written as its text."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Level = Literal["debug", "info", "warning", "error"]
 """From which level on lines are written."""
@@ -29,8 +32,18 @@ _log = logging.getLogger("mizzen.log")
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
-    """Give what a caller added to a record by `extra=`."""
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    """Give what a caller added to a record by `extra=`, objects as their own text: that may hide what they hold."""
+    return {key: _plain(value) for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def _plain(value: object, depth: int = 0) -> object:
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, dict) and depth < _MAX_DEPTH:
+        return {str(key): _plain(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, (list, tuple)) and depth < _MAX_DEPTH:
+        return [_plain(each, depth + 1) for each in value]
+    return str(value)
 
 
 def describe_error(error: BaseException) -> list[str]:
@@ -97,7 +110,7 @@ def _to_json(line: dict[str, object]) -> str:
     if pydantic_core is None:
         return _encode(line)
     try:
-        return str(pydantic_core.to_json(line, fallback=str), "utf-8")
+        return str(pydantic_core.to_json(line), "utf-8")
     except ValueError:
         return _encode(line)
 
@@ -145,9 +158,31 @@ def set_level(level: Level) -> None:
     _levels.apply()
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; what cannot be written is told by its place, where logging's own would print what it holds."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Tell of a record whose arguments do not fit its text, or that cannot be turned into a text."""
+        kind = type(sys.exc_info()[1]).__name__
+        place = f"{record.pathname}:{record.lineno}"
+        told = logging.makeLogRecord(
+            {
+                "name": record.name,
+                "levelno": logging.ERROR,
+                "levelname": "ERROR",
+                "msg": "a line of the log could not be written",
+                "at": place,
+                "fault": kind,
+            }
+        )
+        with contextlib.suppress(OSError, ValueError):  # nobody reads
+            self.stream.write(self.format(told) + self.terminator)
+            self.flush()
+
+
 def configure(stream: TextIO = sys.stderr) -> None:
     """Send every log of the process to `stream`: ours from the level on that is set, libraries' from WARNING on."""
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(ConsoleFormatter() if stream.isatty() else JsonFormatter())
     logging.basicConfig(handlers=[handler], force=True)
     _levels.apply()
@@ -208,3 +243,13 @@ def begin_request(**fields: str) -> None:
     They take the place of those of the same name that the task has already, as from the call that a batch's item is of.
     """
     _bearings.request.set({**(_bearings.request.get() or {}), **fields})
+
+
+def request_fields() -> dict[str, str] | None:
+    """Give what is added to every line of the current task."""
+    return _bearings.request.get()
+
+
+def set_request_fields(fields: dict[str, str] | None) -> None:
+    """Add what was added before: the request within another one has ended."""
+    _bearings.request.set(fields)

@@ -2,6 +2,7 @@
 
 import logging
 
+from mizzen_runtime.agent.failures import AGENT_FAILED
 from mizzen_runtime.attempts import Attempts
 from mizzen_runtime.errors import Outcome, RunError
 
@@ -18,14 +19,19 @@ _MESSAGES = {
 log = logging.getLogger("mizzen.requests")
 
 
-def log_unread(outcome: Outcome, seconds: float) -> None:
+def log_unread(outcome: Outcome, seconds: float, cause: BaseException) -> None:
     """Log a request that ended before it was read.
 
     Args:
         outcome: How it ended.
         seconds: How long it took, from its arrival.
+        cause: What was raised; it is told, as types and places, where it is a fault of the agent.
     """
-    log.info(_MESSAGES.get(outcome, "ended as it came in"), extra={"outcome": outcome, "seconds": round(seconds, 6)})
+    fields = {"outcome": outcome, "seconds": round(seconds, 6)}
+    if outcome is Outcome.AGENT_FAILED:
+        log.error(AGENT_FAILED, extra=fields, exc_info=cause)
+    else:
+        log.info(_MESSAGES.get(outcome, "ended as it came in"), extra=fields)
 
 
 def log_end(

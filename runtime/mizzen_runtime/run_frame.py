@@ -100,7 +100,7 @@ class Reception:
         if error is not None:
             seconds = time.perf_counter() - self._arrived
             self._metrics.observe(self.outcome, seconds)
-            log_unread(self.outcome, seconds)
+            log_unread(self.outcome, seconds, error)
 
 
 class Run:
@@ -116,7 +116,7 @@ class Run:
         self._attempts = Attempts(arrival.deadline, frames.metrics.models.observe, allowed=allowed)
         self._admission = frames.gate.admitted(priority=arrival.priority, deadline=arrival.deadline)
         self._is_answered = False
-        self._before = (current_run.get(), current_attempts.get())
+        self._before = (current_run.get(), current_attempts.get(), log.request_fields())
         self.usage = RunUsage()
         """What models charged; whoever asks them adds to it."""
         self.given: Any = None
@@ -201,7 +201,7 @@ class Run:
         return False
 
     def _end(self, error: BaseException | None) -> None:
-        run, attempts = self._before
+        run, attempts, fields = self._before
         current_run.set(run)
         current_attempts.set(attempts)
         failure = _translate(error)
@@ -214,6 +214,7 @@ class Run:
         asyncio.get_running_loop().call_soon(
             partial(log_end, outcome, seconds, self._attempts, tokens=tokens, failure=failure, cause=error)
         )
+        log.set_request_fields(fields)  # the line keeps those that were there when it was put off
         if failure is not None and error is not None:
             failure.attempts = self._attempts.as_json()
             if failure is not error:

@@ -20,7 +20,7 @@ def test_the_level_of_the_log_changes_without_new_pods(platform: Platform, names
     namespace.wait_ready(AGENT)
     before = pods_of(namespace)
     assert namespace.ask(AGENT, "Hello").status == 200
-    (answered,) = lines(namespace, "answered")
+    (answered,) = wait_for(lambda: lines(namespace, "answered"), "the line of the request")
     assert (answered["agent"], "attempts" in answered) == (AGENT, False)
 
     set_level(namespace, "debug")
@@ -29,6 +29,7 @@ def test_the_level_of_the_log_changes_without_new_pods(platform: Platform, names
     )
     assert namespace.ask(AGENT, "Hello").status == 200
 
+    wait_for(lambda: len(lines(namespace, "answered")) > 1, "the line of the second request")
     assert ["attempts" in line for line in lines(namespace, "answered")] == [False, True]
     assert pods_of(namespace) == before
     assert namespace.condition(AGENT, "Ready")["status"] == "True"

@@ -30,7 +30,7 @@ PERIOD = 0.8
 """From one request of a worker to its next. Who is behind asks as soon as it has its answer."""
 MODEL_SECONDS = 0.5
 STREAM_EVERY = 5
-SECONDS = 3600 if FULL_SIZE else 300
+SECONDS = 3600 if FULL_SIZE else 600
 """For all of it. A machine that does other work too takes its time, and loses nothing either."""
 
 

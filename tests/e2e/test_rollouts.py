@@ -24,6 +24,8 @@ from tests.support.load import Load, figures
 from tests.support.namespace import Namespace, Object, agent_deployment
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.timeout(1800 if FULL_SIZE else 600)
+
 IN_FLIGHT = 100 if FULL_SIZE else 20
 """Of each of the two clients."""
 TIMES = 2 if FULL_SIZE else 1

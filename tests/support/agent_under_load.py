@@ -59,7 +59,7 @@ class Agent:
     def restart(self) -> None:
         """`kubectl rollout restart`."""
         self._namespace.kubectl("rollout", "restart", f"deployment/{AGENT}")
-        self._namespace.kubectl("rollout", "status", f"deployment/{AGENT}", "--timeout=100s")
+        self._namespace.kubectl("rollout", "status", f"deployment/{AGENT}", "--timeout=250s")
         self.wait_settled(REPLICAS)
 
     def edit(self) -> None:

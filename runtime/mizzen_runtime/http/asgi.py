@@ -14,6 +14,20 @@ CLOSE = (b"connection", b"close")
 """Tells the client that the connection is closed behind the answer: it sends its next request over another."""
 
 
+_HAS_LEFT = "client_has_left"
+
+
+def tell_when_client_leaves(scope: Scope, has_left: Callable[[], bool]) -> None:
+    """Have `client_has_left` ask this for a request."""
+    scope["state"][_HAS_LEFT] = has_left
+
+
+def client_has_left(scope: Scope) -> bool:
+    """Tell whether the connection is gone, also while nobody waits for what comes over it."""
+    has_left: Callable[[], bool] | None = scope["state"].get(_HAS_LEFT)
+    return has_left is not None and has_left()
+
+
 async def respond(send: Send, status: int, body: bytes, content_type: bytes, headers: Headers | None = None) -> None:
     """Send a whole response."""
     all_headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *(headers or [])]

@@ -20,7 +20,7 @@ from mizzen_runtime.agent_service import AgentService, RunRequest
 from mizzen_runtime.batch import each_of, in_order
 from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.http.answers import as_json, result_members
-from mizzen_runtime.http.asgi import CLOSE, Receive, Scope, Send
+from mizzen_runtime.http.asgi import CLOSE, Receive, Scope, Send, client_has_left
 from mizzen_runtime.http.body import (
     BatchBody,
     BodyKinds,
@@ -41,6 +41,7 @@ from mizzen_runtime.http.ndjson import LineTooLong, NdjsonBody
 from mizzen_runtime.http.outcomes import problem_of
 from mizzen_runtime.http.problem import ProblemDetails, RequestRefused, plain_problem
 from mizzen_runtime.http.request_frame import request_id_of
+from mizzen_runtime.log import begin_request
 
 log = logging.getLogger("mizzen.http")
 
@@ -107,21 +108,24 @@ class BatchEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, seconds: float) -> Outcome:
         deadline = time.perf_counter() + seconds
-        items, receive = await self._items(scope, receive, seconds)
+        items, receive = await self._items(scope, receive, seconds, deadline)
         batch = _Batch(self._service, self._settings, request_id_of(scope), deadline)
         async with (
             CancelWhenClientLeaves(receive),
             aclosing(in_order(items, batch.answer, at_once=self._service.at_once)) as results,
         ):
-            return await self._send(results, batch, _form_of(scope), send)
+            return await self._send(results, batch, scope, send)
 
-    async def _items(self, scope: Scope, receive: Receive, whole: float) -> tuple[AsyncIterator[object], Receive]:
+    async def _items(
+        self, scope: Scope, receive: Receive, whole: float, deadline: float
+    ) -> tuple[AsyncIterator[object], Receive]:
         """Give the items, and what tells when the client leaves while they are answered.
 
         Args:
             scope: The call.
             receive: Where its body comes from.
             whole: Seconds that the whole batch may take.
+            deadline: When they are over (`time.perf_counter`).
 
         Raises:
             RequestRefused: The batch cannot be read.
@@ -140,11 +144,12 @@ class BatchEndpoint:
                     return each_of(parsed(body, BatchBody).requests), receive
                 lines = NdjsonBody(receive, settings.max_body_bytes)
                 await lines.begin()  # a client may wait for being told to go on, which an answer would not do
-                return lines.lines(whole), lines.receive
+                return lines.lines(whole, deadline), lines.receive
         except TimeoutError as error:
             raise too_slow(seconds) from error
 
-    async def _send(self, results: AsyncIterator[bytes], batch: "_Batch", form: "_Form", send: Send) -> Outcome:
+    async def _send(self, results: AsyncIterator[bytes], batch: "_Batch", scope: Scope, send: Send) -> Outcome:
+        form = _form_of(scope)
         headers = [(b"content-type", form.content_type), (b"cache-control", b"no-store"), CLOSE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _send_part(send, form.head)
@@ -153,6 +158,8 @@ class BatchEndpoint:
 
         async def send_next(result: bytes) -> None:
             nonlocal count
+            if client_has_left(scope):  # nothing reads on while enough was read ahead, so that nobody hears of it
+                raise ClientGone
             await _send_part(send, (form.between if count else b"") + result + form.after_each)
             count += 1
 
@@ -178,6 +185,7 @@ class _Batch:
     async def answer(self, index: int, item: object) -> bytes:
         """Give the result of an item as JSON, an answer or an error."""
         arrived = time.perf_counter()
+        begin_request(request_id=self._id_of(index))
         try:
             body = self._checked(item, arrived)
             left = self._deadline - arrived
@@ -202,7 +210,11 @@ class _Batch:
             if isinstance(item, LineTooLong):
                 raise line_too_long(self._settings.max_body_bytes)
             kind = self._settings.kinds.item
-            return parsed(item, kind) if isinstance(item, bytes) else checked(item, kind)
+            try:
+                return parsed(item, kind) if isinstance(item, bytes) else checked(item, kind)
+            except RunError as error:
+                reception.outcome = error.outcome
+                raise
 
 
 @dataclass(frozen=True)

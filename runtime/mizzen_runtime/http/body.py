@@ -10,6 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, cr
 from pydantic_core import PydanticCustomError, from_json, to_json
 
 from mizzen_api.problems import Problem, path_of, problems_of
+from mizzen_runtime.agent.failures import AGENT_FAILED
+from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.http.asgi import CLOSE, Receive, Scope
 from mizzen_runtime.http.problem import ProblemDetails, RequestRefused, plain_problem
 
@@ -133,6 +135,7 @@ def parsed(body: bytes, kind: type[Kind]) -> Kind:
 
     Raises:
         RequestRefused: It is no JSON, or has wrong fields.
+        RunError: Own code's type failed over it.
     """
     try:
         value = from_json(body, allow_inf_nan=False)  # also refuses what is nested more than 200 deep
@@ -147,6 +150,7 @@ def checked(value: object, kind: type[Kind]) -> Kind:
 
     Raises:
         RequestRefused: It has wrong fields.
+        RunError: Own code's type failed over it.
     """
     if not isinstance(value, dict):
         raise RequestRefused(_invalid((Problem(field="", message="must be a JSON object", remedy=_EXAMPLE),)))
@@ -166,7 +170,13 @@ def _validated(value: dict[str, Any], kind: type[Kind]) -> Kind:
     if kind in _OURS:
         return kind.model_validate(value)
     # Own types may be strict, and a date then is a text in JSON alone.
-    return kind.model_validate_json(to_json(value, inf_nan_mode="constants"))
+    written = to_json(value, inf_nan_mode="constants")
+    try:
+        return kind.model_validate_json(written)
+    except ValidationError:
+        raise
+    except Exception as error:  # a validator of own code raised what is no verdict
+        raise RunError(Outcome.AGENT_FAILED, AGENT_FAILED) from error
 
 
 _OURS = (RunBody, ItemBody, BatchBody)

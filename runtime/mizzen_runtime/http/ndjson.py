@@ -57,16 +57,16 @@ class NdjsonBody:
         if (await self.receive())["type"] == "http.disconnect":
             raise ClientGone
 
-    async def lines(self, seconds: float) -> AsyncIterator[bytes | LineTooLong]:
+    async def lines(self, seconds: float, deadline: float) -> AsyncIterator[bytes | LineTooLong]:
         """Give the lines that are not empty, as somebody else calls `receive`.
 
         Args:
-            seconds: How long they may take.
+            seconds: How long they may take, for the message.
+            deadline: When that is over (`time.perf_counter`).
 
         Raises:
             RequestRefused: They were not complete by then.
         """
-        deadline = time.perf_counter() + seconds
         while True:
             while (line := self._next_line()) is not None:
                 if isinstance(line, LineTooLong) or line.strip():

@@ -6,6 +6,7 @@ import httptools
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from mizzen_runtime.http.asgi import tell_when_client_leaves
 from mizzen_runtime.http.problem import CONTENT_TYPE, plain_problem
 
 
@@ -96,6 +97,11 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection, one that was reset too: uvicorn would keep that until its client should have asked."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
     def shutdown(self) -> None:
         """Begin to close: behind the answer if there is a request, even one that has not been read yet."""
         if self._unanswered() or not self._has_unread():
@@ -113,6 +119,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            tell_when_client_leaves(scope, lambda: cycle.disconnected)
             await app(scope, receive, send)
             if cycle.response_started and not cycle.response_complete:
                 # The application gave up on a client that does not read: to close would wait until it does.

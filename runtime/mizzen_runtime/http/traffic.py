@@ -144,6 +144,8 @@ class RunEndpoint:
                 await self._answer(RunRequest(request_id, body.input, arrived, seconds), body, send)
         except RequestRefused as refused:
             await replace(refused.details, request_id=request_id).send(send)
+        except RunError as error:
+            await problem_of(error, request_id).send(send)
         except ClientGone:
             pass  # whoever counted it has logged it
 
@@ -152,6 +154,7 @@ class RunEndpoint:
 
         Raises:
             RequestRefused: It cannot become a request, or did not come in time.
+            RunError: Own code's type of input failed.
             ClientGone: The client left while sending.
         """
         settings = self._settings
@@ -163,6 +166,9 @@ class RunEndpoint:
                     return seconds, await read_run_body(scope, receive, settings.max_body_bytes, settings.kinds.run)
             except RequestRefused:
                 reception.outcome = Outcome.INVALID_INPUT
+                raise
+            except RunError as error:
+                reception.outcome = error.outcome
                 raise
             except TimeoutError as error:
                 reception.outcome = Outcome.DEADLINE_EXCEEDED

@@ -88,19 +88,20 @@ class RuntimeProcess:
         """Give the log's lines so far, with those of all requests that were answered."""
         self._log_was_read = True
         self._let_lines_be_written()
-        return self._lines()
+        return self.written()
 
     def _let_lines_be_written(self) -> None:
         """A request's line is written behind its answer, and before anything that is asked after it is answered."""
         serving = self._logged("serving") and self._logged("starting")
         if serving and self.process.poll() is None:
-            connection = http.client.HTTPConnection("127.0.0.1", int(serving["management_port"]), timeout=1)
+            connection = http.client.HTTPConnection("127.0.0.1", int(serving["management_port"]), timeout=5)
             with contextlib.suppress(OSError, http.client.HTTPException):  # it ends, or its loop is blocked
                 connection.request("GET", "/livez")
                 connection.getresponse().read()
             connection.close()
 
-    def _lines(self) -> list[Json]:
+    def written(self) -> list[Json]:
+        """Give the log's lines as they are in the file, of a process whose loop may be blocked."""
         lines = self._log.read_bytes().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith(b"\n") and line.startswith(b"{")]
 
@@ -118,11 +119,11 @@ class RuntimeProcess:
 
     def assert_no_stray_errors(self) -> None:
         """Fail for an error that the test did not look at; of a start that failed, errors are to be expected."""
-        stray = [line for line in self._lines() if line["level"] == "error" and line["message"] not in self._awaited]
+        stray = [line for line in self.written() if line["level"] == "error" and line["message"] not in self._awaited]
         assert self._log_was_read or self.process.returncode > 0 or not stray, stray
 
     def _logged(self, message: str) -> Json | None:
-        return next((line for line in self._lines() if line["message"] == message), None)
+        return next((line for line in self.written() if line["message"] == message), None)
 
     def wait_logged(self, message: str) -> Json:
         """Wait for a line of the log."""

@@ -60,7 +60,7 @@ def test_each_item_is_answered_in_its_place_and_is_a_request(start: Start, model
     assert [results[0]["id"], results[1]["error"]["request_id"]] == ["mine/0", "mine/1"]
     assert results[0]["usage"]["requests"] == 1
     assert (runtime.outcome("ok"), runtime.outcome("invalid_input")) == (2, 3)
-    assert runtime.metric('mizzen_batches_total{outcome="ok"}') == 1
+    until(lambda: runtime.metric('mizzen_batches_total{outcome="ok"}') == 1, "the batch is counted")
 
 
 def test_a_line_that_is_no_json_is_answered_in_its_place_and_the_rest_goes_on(shared_runtime: RuntimeProcess) -> None:
@@ -111,7 +111,7 @@ def test_a_batch_that_cannot_be_read_is_refused(
     requests = shared_runtime.outcome("invalid_input")
     answer = post_batch(shared_runtime, body, content_type)
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert shared_runtime.metric('mizzen_batches_total{outcome="invalid_input"}') == before + 1
+    until(lambda: shared_runtime.metric('mizzen_batches_total{outcome="invalid_input"}') == before + 1, "it is counted")
     assert shared_runtime.outcome("invalid_input") == requests, "no item of it became a request"
 
 
@@ -229,7 +229,7 @@ def test_a_batch_takes_no_more_than_the_agents_turns_and_single_requests_come_fi
 
 
 def test_the_time_of_a_batch_ends_it_with_an_error_for_each_item_left(start: Start, model_server: ModelServer) -> None:
-    runtime = start(limited(config_of(scripted(model_server)), maxConcurrentRequests=1, batchTimeoutSeconds=1))
+    runtime = start(limited(config_of(scripted(model_server)), maxConcurrentRequests=1, batchTimeoutSeconds=3))
     model_server.will(says("Hello."))
     model_server.otherwise = after_release(says("Hello."))
     results = lines_of(post_batch(runtime, line("a") * 5, NDJSON))
@@ -239,14 +239,14 @@ def test_the_time_of_a_batch_ends_it_with_an_error_for_each_item_left(start: Sta
 
 
 def test_a_batch_whose_items_do_not_come_in_time_says_so_in_the_place_of_the_next(start: Start) -> None:
-    runtime = start(limited(config_of(), batchTimeoutSeconds=1))
+    runtime = start(limited(config_of(), batchTimeoutSeconds=3))
     exchange = Exchange(runtime)
     exchange.send(line("a"))
     results = list(exchange.results())
     assert results[0]["status"] == "ok"
     assert (results[1]["index"], told(results[1])) == (1, (408, "request-timeout"))
     assert len(results) == 2
-    assert runtime.metric('mizzen_batches_total{outcome="deadline_exceeded"}') == 1
+    until(lambda: runtime.metric('mizzen_batches_total{outcome="deadline_exceeded"}') == 1, "the batch is counted")
     exchange.close()
 
 
@@ -278,6 +278,20 @@ def test_a_client_that_leaves_cancels_the_rest(start: Start, model_server: Model
     until(lambda: len(model_server.requests) == 2, "two items run")
     exchange.close()
     until(lambda: runtime.outcome("cancelled") == 2, "those that ran are cancelled")
-    assert runtime.metric('mizzen_batches_total{outcome="cancelled"}') == 1
+    until(lambda: runtime.metric('mizzen_batches_total{outcome="cancelled"}') == 1, "the batch is counted")
     assert len(model_server.requests) == 2
     model_server.release.set()
+
+
+def test_a_client_that_leaves_behind_more_than_is_read_ahead_is_noticed(
+    start: Start, model_server: ModelServer
+) -> None:
+    runtime = start(limited(config_of(scripted(model_server)), maxConcurrentRequests=2))
+    model_server.otherwise = after_release(says("Hello."))
+    exchange = Exchange(runtime)
+    exchange.send(line("x" * 2000) * 600)
+    until(lambda: len(model_server.requests) == 2, "two items run")
+    exchange.close()
+    model_server.release.set()
+    until(lambda: runtime.metric('mizzen_batches_total{outcome="cancelled"}') == 1, "the batch is given up")
+    assert len(model_server.requests) < 100

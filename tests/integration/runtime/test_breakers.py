@@ -50,7 +50,7 @@ def test_a_model_that_hangs_is_asked_no_more_and_its_callers_wait_no_more(
     start: Start, model_server: ModelServer, second_server: ModelServer
 ) -> None:
     model_server.otherwise, second_server.otherwise = model.hangs, model.says("Second best")
-    first = endpoint(FIRST, model_server, requestTimeoutSeconds=0.5)
+    first = endpoint(FIRST, model_server, requestTimeoutSeconds=1.5)
     runtime = start(config_of(first, endpoint(SECOND, second_server)))
     for _ in range(MINIMUM):
         assert attempts_of(runtime.run("Hello")) == [(FIRST, "model_unavailable", True), (SECOND, "ok", True)]

@@ -105,7 +105,7 @@ def test_a_breaker_that_is_open_is_told_until_it_closes(start: Start, model_serv
     assert reason["subject"] == CLOSED["name"]
     assert reason["figures"] == "100% of its last calls failed, 0% were slow."
     (breaker,) = runtime.manage("/state").json["breakers"]
-    assert breaker == {"name": CLOSED["name"], "state": report(runtime)["breakers"][0]["state"]}
+    assert breaker["name"] == CLOSED["name"]
     assert breaker["state"] in {"open", "half_open"}
 
     model_server.otherwise = model.says("Back")

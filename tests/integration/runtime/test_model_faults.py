@@ -31,7 +31,7 @@ Attempt = tuple[str, str]
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One runtime and its model, for tests that count by difference."""
     server = ModelServer()
-    config = limited(config_of(scripted(server, breaker=STAYS_CLOSED)), requestTimeoutSeconds=1)
+    config = limited(config_of(scripted(server, breaker=STAYS_CLOSED)), requestTimeoutSeconds=3)
     runtime = RuntimeProcess(tmp_path_factory.mktemp("runtime"), config)
     yield runtime, server
     runtime.close()

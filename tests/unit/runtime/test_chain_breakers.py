@@ -278,9 +278,9 @@ async def test_nor_does_one_who_leaves_it_a_share_that_is_too_short() -> None:
     first.hangs = True
     served = Served(first, second)
 
-    assert await served.answer(allowed=60, given=0.2) == "Hello"
+    assert await served.answer(allowed=60, given=1) == "Hello"
     assert served.counts() == IGNORED
-    assert await served.answer(allowed=0.2) == "Hello"
+    assert await served.answer(allowed=1) == "Hello"
     assert served.counts() == (0, 1, 1)
 
 
@@ -323,13 +323,13 @@ async def test_a_model_that_uses_up_what_the_agent_gives_it_has_failed(
 
 async def test_a_slow_answer_counts_as_slow_and_a_stream_by_its_first_piece() -> None:
     script = Script()
-    served = Served(script, slow_call_seconds=0.05)
+    served = Served(script, slow_call_seconds=0.5)
 
-    script.before_piece = lambda index: time.sleep(0.1) if index == 2 else None
+    script.before_piece = lambda index: time.sleep(0.6) if index == 2 else None
     await served.stream()
     assert served.breakers[0].counts.slow == 0
 
-    script.before_piece = lambda index: time.sleep(0.1) if index == 0 else None
+    script.before_piece = lambda index: time.sleep(0.6) if index == 0 else None
     await served.stream()
     assert served.breakers[0].counts.slow == 1
 

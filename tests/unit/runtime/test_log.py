@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pydantic_core  # noqa: F401 - what is loaded in a pod when requests come
 import pytest
@@ -268,3 +269,41 @@ def test_what_python_prints_by_itself_is_logged_without_its_text() -> None:
     assert [line["message"] for line in told] == ["a thread failed", "a finalizer failed", "the process failed"]
     assert all("ValueError at " in str(line["error"]) for line in told)
     assert "SECRET" not in stream.getvalue()
+
+
+@dataclass
+class Settings:
+    url: str
+    password: str = field(repr=False)
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_an_object_is_written_as_its_own_text_which_may_hide_what_it_holds() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+    settings = Settings("http://crm", "hunter2")
+    itself: list[object] = []
+    itself.append(itself)
+
+    extra = {"settings": settings, "all": [settings], "more": {1: (settings,)}, "itself": itself}
+    logging.getLogger("mizzen.requests").info("begun", extra=extra)
+
+    (line,) = lines(stream)
+    assert line["settings"] == line["all"][0] == line["more"]["1"][0] == repr(settings)  # type: ignore[index]
+    assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_line_that_cannot_be_written_is_told_by_its_place_and_without_what_it_holds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+
+    logging.getLogger("mizzen.requests").info("it took %d s", "hunter2")
+
+    (line,) = lines(stream)
+    assert line["message"] == "a line of the log could not be written"
+    assert "test_log.py:" in str(line["at"])
+    assert line["fault"] == "TypeError"
+    assert "hunter2" not in stream.getvalue() + capsys.readouterr().err

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import pytest
 from pydantic import BaseModel
 
+from mizzen_runtime import log
 from mizzen_runtime.admission import Priority
 from mizzen_runtime.errors import Outcome, RunError
-from mizzen_runtime.production_agent import AgentConfig, ProductionAgentBase, status_of
+from mizzen_runtime.production_agent import AgentConfig, ProductionAgentBase, status_outside_a_pod
 from mizzen_runtime.run_frame import Arrival, Frames
 from mizzen_runtime.statistics.agent_metrics import AgentMetrics
 
@@ -103,7 +104,7 @@ def metrics_with(requests: int, error_rate: float) -> AgentMetrics:
     [(0, 0, "healthy"), (9, 100, "healthy"), (10, 9.9, "healthy"), (10, 10, "degraded"), (10, 90, "unhealthy")],
 )
 def test_the_status_is_made_of_the_failures_of_the_window(requests: int, error_rate: float, status: str) -> None:
-    assert status_of(metrics_with(requests, error_rate)) == status
+    assert status_outside_a_pod(metrics_with(requests, error_rate)) == status
 
 
 async def test_every_item_of_a_batch_is_answered_in_its_place() -> None:
@@ -168,6 +169,19 @@ async def test_synchronous_code_runs_in_no_more_threads_than_it_may_and_leaves_t
     assert turns > 50
 
 
+async def test_synchronous_code_that_lets_a_stop_iteration_out_fails_at_once() -> None:
+    class Exhausted(ProductionAgentBase[Number, Number]):
+        def _process_core_request(self, request: Number) -> Number:
+            del request
+            return next(iter(()))
+
+    with pytest.raises(RunError) as raised:
+        await Exhausted("exhausted").process_request(Number(value=0))
+    assert raised.value.outcome is Outcome.AGENT_FAILED
+    assert isinstance(raised.value.__cause__, RuntimeError)
+    assert isinstance(raised.value.__cause__.__cause__, StopIteration)
+
+
 async def test_a_base_may_be_used_from_one_event_loop_after_another() -> None:
     agent = Synchronous("doubling", AgentConfig(max_concurrent_requests=1))
 
@@ -220,14 +234,20 @@ async def test_own_code_that_ends_python_ends_its_request_alone(ends: type[BaseE
 
 async def test_an_agent_that_asks_another_is_itself_again_afterwards() -> None:
     inner = Asynchronous("inner")
+    fields = []
 
     async def ask() -> Number:
+        fields.append(log.request_fields())
         answer = await inner.process_request(Number(value=1))
+        fields.append(log.request_fields())
         outer.usage.requests += 1
         return answer
 
     outer = Scripted(AgentConfig(), ask)
+    before = log.request_fields()
     assert await outer.process_request(Number(value=0)) == Number(value=2)
+    assert fields[0] == fields[1] != before
+    assert log.request_fields() == before
     assert (inner.metrics.total_requests, outer.metrics.total_requests) == (1, 1)
 
 

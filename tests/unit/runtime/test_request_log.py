@@ -90,11 +90,20 @@ def test_a_request_that_asked_no_model_names_none(told: pytest.LogCaptureFixture
 
 @pytest.mark.parametrize("outcome", [Outcome.CANCELLED, Outcome.INVALID_INPUT, Outcome.DEADLINE_EXCEEDED])
 def test_a_request_that_is_not_read_leaves_one_line_too(told: pytest.LogCaptureFixture, outcome: Outcome) -> None:
-    log_unread(outcome, 0.5)
+    log_unread(outcome, 0.5, ValueError("secret"))
 
     (line,) = told.records
     assert line.levelname == "INFO"
     assert fields_of(line) == {"outcome": outcome, "seconds": 0.5}
+
+
+def test_own_code_that_fails_over_an_input_is_told_with_its_place(told: pytest.LogCaptureFixture) -> None:
+    log_unread(Outcome.AGENT_FAILED, 0.5, KeyError("secret"))
+
+    (line,) = told.records
+    assert line.levelname == "ERROR"
+    assert line.exc_info
+    assert line.exc_info[0] is KeyError
 
 
 def test_from_warning_on_an_answer_leaves_no_line(told: pytest.LogCaptureFixture) -> None:

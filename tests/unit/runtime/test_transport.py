@@ -12,8 +12,8 @@ from mizzen_runtime.errors import Outcome, RunError
 from mizzen_runtime.http.asgi import Message, Receive, Scope, Send, respond
 from mizzen_runtime.http.body import ClientGone, read_run_body
 from mizzen_runtime.http.disconnect import CancelWhenClientLeaves
-from mizzen_runtime.http.outcomes import problem_of
 from mizzen_runtime.http.management import ManagementApp
+from mizzen_runtime.http.outcomes import problem_of
 from mizzen_runtime.http.problem import ProblemDetails, RequestRefused
 from mizzen_runtime.http.request_frame import RequestFrame, request_id_of
 from mizzen_runtime.lifecycle import Lifecycle
