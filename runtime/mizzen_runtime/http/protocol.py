@@ -1,6 +1,7 @@
 """One connection: uvicorn's protocol, where it loses a body, an answer, or a client."""
 
 import select
+from typing import Any, cast
 
 import httptools
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
@@ -119,7 +120,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-            tell_when_client_leaves(scope, lambda: cycle.disconnected)
+            tell_when_client_leaves(cast("dict[str, Any]", scope), lambda: cycle.disconnected)
             await app(scope, receive, send)
             if cycle.response_started and not cycle.response_complete:
                 # The application gave up on a client that does not read: to close would wait until it does.
