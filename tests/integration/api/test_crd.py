@@ -70,6 +70,10 @@ FULL_SPEC: dict[str, Any] = {
         "requestTimeout": "90s",
         "batchTimeout": "30m",
     },
+    "logging": {"level": "debug"},
+    "monitoring": {
+        "tracing": {"endpoint": "http://otel-collector:4318", "samplingRatio": 0.5, "includeContent": True}
+    },
     "replicas": 2,
     "pod": {
         "image": "registry.example/team/agent:1",

@@ -129,7 +129,7 @@ def test_a_setting_that_is_taken_out_of_the_resource_leaves_the_deployment(
 ) -> None:
     deployment = apply_and_wait(api, namespace, pod={"nodeSelector": {"disk": "ssd"}, "labels": {"team": "a"}})
     assert deployment["spec"]["template"]["spec"]["nodeSelector"] == {"disk": "ssd"}
-    namespace.kubectl("replace", "-f", "-", stdin=json.dumps(agent_deployment("hello", replicas=2)))
+    namespace.apply(agent_deployment("hello", replicas=2))
     template = wait_for(
         lambda: template_without_selector(api, namespace), "a template without the node selector", seconds=10
     )

@@ -25,7 +25,8 @@ CHOSEN = {name: state for name, state in STATES.items() if FULL_SIZE or not stat
 LASTING = [name for name, state in CHOSEN.items() if not state.passes]
 WATCHED_SECONDS = 300 if FULL_SIZE else 40
 """For how long agents fail before what was written about them is counted."""
-PAUSE = timedelta(seconds=PAUSE_SECONDS - 0.5)
+PAUSE = timedelta(seconds=PAUSE_SECONDS / 2)
+"""What is seen of it at least: a request may be slow to come, and the one after it on time."""
 CHANGES = 6
 """Statuses of an agent until its trouble is told: seen, created, its pod there, the trouble, and who is slower."""
 
