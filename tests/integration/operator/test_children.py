@@ -1,6 +1,5 @@
 """Four children for each resource: made, changed, put back, removed."""
 
-import json
 import time
 from typing import Any
 
