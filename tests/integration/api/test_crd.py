@@ -71,9 +71,7 @@ FULL_SPEC: dict[str, Any] = {
         "batchTimeout": "30m",
     },
     "logging": {"level": "debug"},
-    "monitoring": {
-        "tracing": {"endpoint": "http://otel-collector:4318", "samplingRatio": 0.5, "includeContent": True}
-    },
+    "monitoring": {"tracing": {"endpoint": "http://otel-collector:4318", "samplingRatio": 0.5, "includeContent": True}},
     "replicas": 2,
     "pod": {
         "image": "registry.example/team/agent:1",
