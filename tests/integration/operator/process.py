@@ -16,7 +16,7 @@ from tests.support.waiting import wait_for
 
 RUNTIME_IMAGE = "localhost/mizzen-runtime:not-there"
 """Nothing pulls it: these tests are about what is written, not about what runs."""
-LEASE_SECONDS = 6
+LEASE_SECONDS = 10
 """Less than what operators use: a test that waits for a Lease to run out does nothing else meanwhile."""
 
 
